@@ -1,0 +1,103 @@
+package repo
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Type is a package type as the API names it.
+type Type string
+
+// The package types.
+const (
+	Deb Type = "deb"
+	Dsc Type = "dsc" // Debian source package
+	RPM Type = "rpm" // binary and source
+)
+
+// Package is one package as a repository lists it for one distribution. The
+// same bytes pushed to two distributions are two packages that share a file.
+type Package struct {
+	ID           int64
+	RepositoryID int64
+	ScopeID      int64
+	Distro       DistroVersion
+	Type         Type
+
+	Name         string
+	Version      string // without epoch; for deb with the Debian revision
+	Release      string // rpm only
+	Epoch        *int64 // nil where the package states none
+	Architecture string // as the package states it; rpm sources are "src"
+	Summary      string
+	Description  string
+	Licenses     []string // nil where the format has no field for it
+	Dependencies []Dependencies
+
+	// List names the listing within the scope that holds the package, say
+	// "amd64", "all", "noarch" or "source". The format decides it.
+	List string
+	// Files has the package file first, then what came along with it (the
+	// tarballs of a .dsc).
+	Files []File
+
+	Uploader  string // User.Name
+	CreatedAt time.Time
+	// Indexed is true once a live generation lists the package.
+	Indexed bool
+}
+
+// Filename is the name of the package file, unique within the repository and
+// distribution.
+func (p *Package) Filename() string { return p.Files[0].Name }
+
+// File is one stored file of a package.
+type File struct {
+	Name string // true name, which package managers and people see
+	// Path is the canonical path where clients fetch the file, relative to
+	// the repository's URL. A path never changes the bytes it stands for.
+	Path string
+	Size int64
+	Digests
+}
+
+// Digests of a file in lower-case hexadecimal. All of them are made in one
+// pass at upload; what a format's source file lists may be only some.
+type Digests struct {
+	MD5, SHA1, SHA256, SHA512 string
+}
+
+// Dependencies are the relations of one kind: Context is the API's name of
+// the kind, say "depends" or "requires".
+type Dependencies struct {
+	Context string   `json:"context"`
+	Names   []string `json:"dependencies"`
+}
+
+var unsafeKeyBytes = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+
+// PackageKey is the storage key of a package file. Only the digest identifies
+// it. The name keeps [A-Za-z0-9._-] alone, because a "+" in an object key is
+// read as a space by S3; the true name travels in Content-Disposition.
+func PackageKey(sha256, name string) string {
+	return "packages/" + sha256 + "/" + SafeName(name)
+}
+
+// IndexKey is the storage key of a repository index file.
+func IndexKey(sha256, name string) string {
+	return "indexes/" + sha256 + "/" + SafeName(name)
+}
+
+// SafeName is name with everything but [A-Za-z0-9._-] replaced by "_", at most
+// its last 200 bytes, never empty and never a path step.
+func SafeName(name string) string {
+	name = unsafeKeyBytes.ReplaceAllString(name, "_")
+	if len(name) > 200 {
+		name = name[len(name)-200:]
+	}
+	if strings.Trim(name, ".") == "" {
+		return "_" + name
+	}
+	return name
+}
