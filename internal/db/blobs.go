@@ -1,0 +1,52 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"packagecloud/internal/repo"
+)
+
+// Blob is a stored package file.
+type Blob struct {
+	repo.Digests
+	Object string // storage key
+	Size   int64
+}
+
+// ClaimBlob records stored bytes, or finds the row that records them already,
+// and keeps them from being collected: when it returns, the row is locked
+// until the transaction ends and is not doomed. It returns the storage key to
+// use, which is that of the first upload.
+//
+// A caller who found the object in storage before must look again now: it may
+// have been collected in between.
+func (t *Tx) ClaimBlob(ctx context.Context, b Blob, now time.Time) (object string, err error) {
+	err = t.q.QueryRowContext(ctx, `
+		INSERT INTO blobs (sha256, object, size, md5, sha1, sha512, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (sha256) DO UPDATE SET doomed_at = NULL RETURNING object`,
+		b.SHA256, b.Object, b.Size, b.MD5, b.SHA1, b.SHA512, millis(now)).Scan(&object)
+	if err != nil {
+		return "", fmt.Errorf("record blob %s: %w", b.SHA256, err)
+	}
+	return object, nil
+}
+
+// Blob finds the row of a digest.
+func (r Reader) Blob(ctx context.Context, sha256 string) (Blob, error) {
+	b, err := scanBlob(r.q.QueryRowContext(ctx, blobColumns+` WHERE sha256 = $1`, sha256))
+	return b, found(err, "blob "+sha256)
+}
+
+const blobColumns = `SELECT sha256, object, size, md5, sha1, sha512 FROM blobs`
+
+func scanBlob(s scanner) (b Blob, err error) {
+	err = s.Scan(&b.SHA256, &b.Object, &b.Size, &b.MD5, &b.SHA1, &b.SHA512)
+	return b, err
+}
+
+// Blobs lists stored blobs by digest, up to limit of them after a digest.
+func (r Reader) Blobs(ctx context.Context, after string, limit int) ([]Blob, error) {
+	return collect(ctx, r.q, "blobs", scanBlob, blobColumns+` WHERE sha256 > $1 ORDER BY sha256 LIMIT $2`, after, limit)
+}

@@ -1,0 +1,84 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"packagecloud/internal/format"
+)
+
+// File is a file of a scope that clients fetch: one form of a document, or an
+// entry point.
+type File struct {
+	ScopeID    int64
+	Path       string // within the scope
+	Generation int64  // the first one that has it
+	SHA256     string
+	Size       int64
+	CreatedAt  time.Time
+
+	DocumentID int64 // of a form of a document; 0 for an entry point
+	Encoding   format.Encoding
+
+	Object      string // storage key of an entry point
+	ContentType string
+	Pair        string // path of the entry point that it must match
+}
+
+const indexFileColumns = `SELECT scope_id, path, generation, sha256, size, created_at, document_id, encoding, object, content_type, pair FROM files`
+
+func scanIndexFile(s scanner) (f File, err error) {
+	var created int64
+	var document sql.NullInt64
+	err = s.Scan(&f.ScopeID, &f.Path, &f.Generation, &f.SHA256, &f.Size, &created, &document, &f.Encoding, &f.Object, &f.ContentType, &f.Pair)
+	f.CreatedAt, f.DocumentID = fromMillis(created), document.Int64
+	return f, err
+}
+
+// LiveFiles are the files of the live generation of a scope.
+func (r Reader) LiveFiles(ctx context.Context, scopeID int64) ([]File, error) {
+	return collect(ctx, r.q, "files", scanIndexFile, indexFileColumns+` WHERE scope_id = $1 AND retired IS NULL ORDER BY path`, scopeID)
+}
+
+// FileAt finds the file with a path as of a generation.
+func (r Reader) FileAt(ctx context.Context, scopeID int64, path string, generation int64) (File, error) {
+	f, err := scanIndexFile(r.q.QueryRowContext(ctx, indexFileColumns+`
+		WHERE scope_id = $1 AND path = $2 AND generation <= $3 AND (retired IS NULL OR retired > $3) LIMIT 1`, scopeID, path, generation))
+	return f, found(err, "file "+path)
+}
+
+// FileByDigest finds a file of a scope by its SHA-256, of whichever generation
+// that is not collected yet.
+func (r Reader) FileByDigest(ctx context.Context, scopeID int64, sha256 string) (File, error) {
+	f, err := scanIndexFile(r.q.QueryRowContext(ctx, indexFileColumns+` WHERE scope_id = $1 AND sha256 = $2 ORDER BY generation DESC LIMIT 1`, scopeID, sha256))
+	return f, found(err, "file with SHA-256 "+sha256)
+}
+
+// ReplaceFile puts a file into a new generation, instead of the one with its
+// path that is live.
+func (t *Tx) ReplaceFile(ctx context.Context, f File) error {
+	if err := t.RetireFile(ctx, f.ScopeID, f.Path, f.Generation, f.CreatedAt); err != nil {
+		return err
+	}
+	document := sql.NullInt64{Int64: f.DocumentID, Valid: f.DocumentID != 0}
+	_, err := t.q.ExecContext(ctx, `
+		INSERT INTO files (scope_id, path, generation, sha256, size, created_at, document_id, encoding, object, content_type, pair)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		f.ScopeID, f.Path, f.Generation, f.SHA256, f.Size, millis(f.CreatedAt), document, f.Encoding, f.Object, f.ContentType, f.Pair)
+	if err != nil {
+		return fmt.Errorf("add file %s: %w", f.Path, err)
+	}
+	return nil
+}
+
+// RetireFile takes the live file with a path out of a new generation.
+func (t *Tx) RetireFile(ctx context.Context, scopeID int64, path string, generation int64, now time.Time) error {
+	_, err := t.q.ExecContext(ctx, `UPDATE files SET retired = $3, retired_at = $4 WHERE scope_id = $1 AND path = $2 AND retired IS NULL`,
+		scopeID, path, generation, millis(now))
+	if err != nil {
+		return fmt.Errorf("retire file %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"packagecloud/internal/format"
+	"packagecloud/internal/index"
+)
+
+// Document is a document of a scope as of its live generation.
+type Document struct {
+	ID        int64
+	Name      string // format.Document.Name
+	ChangedAt time.Time
+	Entries   int64
+	Forms     [format.Encodings]format.Form
+}
+
+// Documents lists the documents of a scope.
+func (r Reader) Documents(ctx context.Context, scopeID int64) ([]Document, error) {
+	return collect(ctx, r.q, "documents", scanDocument, `
+		SELECT id, name, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256
+		FROM documents WHERE scope_id = $1 ORDER BY id`, scopeID)
+}
+
+func scanDocument(s scanner) (d Document, err error) {
+	var changed int64
+	f := &d.Forms
+	err = s.Scan(&d.ID, &d.Name, &changed, &d.Entries, &f[0].Size, &f[0].SHA256, &f[1].Size, &f[1].SHA256, &f[2].Size, &f[2].SHA256)
+	d.ChangedAt = fromMillis(changed)
+	return d, err
+}
+
+// CreateDocument records an empty document and returns its id.
+func (t *Tx) CreateDocument(ctx context.Context, scopeID int64, name string) (int64, error) {
+	var id int64
+	err := t.q.QueryRowContext(ctx, `
+		INSERT INTO documents (scope_id, name, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256)
+		VALUES ($1, $2, 0, 0, 0, '', 0, '', 0, '')
+		ON CONFLICT (scope_id, name) DO UPDATE SET name = documents.name RETURNING id`, scopeID, name).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("create document %s: %w", name, err)
+	}
+	return id, nil
+}
+
+// UpdateDocument writes what a document is in a new generation.
+func (t *Tx) UpdateDocument(ctx context.Context, d Document) error {
+	f := &d.Forms
+	_, err := t.q.ExecContext(ctx, `
+		UPDATE documents SET changed_at = $2, entries = $3, plain_size = $4, plain_sha256 = $5,
+			gzip_size = $6, gzip_sha256 = $7, zstd_size = $8, zstd_sha256 = $9 WHERE id = $1`,
+		d.ID, millis(d.ChangedAt), d.Entries, f[0].Size, f[0].SHA256, f[1].Size, f[1].SHA256, f[2].Size, f[2].SHA256)
+	if err != nil {
+		return fmt.Errorf("update document %s: %w", d.Name, err)
+	}
+	return nil
+}
+
+const segmentColumns = `first, entries, plain_size, gzip_size, zstd_size, object, inline`
+
+func scanSegment(s scanner) (g index.Segment, err error) {
+	err = s.Scan(&g.First, &g.Entries, &g.Size[0], &g.Size[1], &g.Size[2], &g.Object, &g.Inline)
+	return g, err
+}
+
+// Segments are the segments of a document as of a generation, without their
+// starts.
+func (r Reader) Segments(ctx context.Context, documentID, generation int64) ([]index.Segment, error) {
+	return collect(ctx, r.q, "segments", scanSegment, `SELECT `+segmentColumns+` FROM segments
+		WHERE document_id = $1 AND generation <= $2 AND (retired IS NULL OR retired > $2) ORDER BY first`, documentID, generation)
+}
+
+// LiveSegments are the live segments of a document from the one on that holds
+// id; all of them if id is index.HeadFirst.
+func (r Reader) LiveSegments(ctx context.Context, documentID, id int64) ([]index.Segment, error) {
+	from := id
+	if id != index.HeadFirst {
+		err := r.q.QueryRowContext(ctx, `
+			SELECT coalesce(max(CASE WHEN first <= $2 THEN first END), min(first), $2) FROM segments
+			WHERE document_id = $1 AND retired IS NULL AND first > $3 AND first < $4`, documentID, id, index.HeadFirst, index.TailFirst).Scan(&from)
+		if err != nil {
+			return nil, fmt.Errorf("look for the segment of entry %d: %w", id, err)
+		}
+	}
+	scan := func(s scanner) (g index.Segment, err error) {
+		m := &g.Start
+		err = s.Scan(&g.First, &g.Entries, &g.Size[0], &g.Size[1], &g.Size[2], &g.Object, &g.Inline,
+			&m.Entries, &m.Offset[0], &m.Offset[1], &m.Offset[2], &m.State[0], &m.State[1], &m.State[2])
+		return g, err
+	}
+	return collect(ctx, r.q, "segments", scan, `
+		SELECT `+segmentColumns+`, start_entries, start_plain, start_gzip, start_zstd, state_plain, state_gzip, state_zstd
+		FROM segments WHERE document_id = $1 AND retired IS NULL AND first >= $2 ORDER BY first`, documentID, from)
+}
+
+// ApplyOutcome records the segments of a document in a new generation.
+func (t *Tx) ApplyOutcome(ctx context.Context, documentID, generation int64, o *index.Outcome, now time.Time) error {
+	for _, first := range o.Retired {
+		_, err := t.q.ExecContext(ctx, `
+			UPDATE segments SET retired = $3, retired_at = $4, state_plain = NULL, state_gzip = NULL, state_zstd = NULL
+			WHERE document_id = $1 AND first = $2 AND retired IS NULL`, documentID, first, generation, millis(now))
+		if err != nil {
+			return fmt.Errorf("retire segment %d of document %d: %w", first, documentID, err)
+		}
+	}
+	for _, g := range o.Added {
+		m := g.Start
+		_, err := t.q.ExecContext(ctx, `
+			INSERT INTO segments (document_id, first, generation, entries, plain_size, gzip_size, zstd_size, object, inline,
+				start_entries, start_plain, start_gzip, start_zstd, state_plain, state_gzip, state_zstd)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			documentID, g.First, generation, g.Entries, g.Size[0], g.Size[1], g.Size[2], g.Object, g.Inline,
+			m.Entries, m.Offset[0], m.Offset[1], m.Offset[2], m.State[0], m.State[1], m.State[2])
+		if err != nil {
+			return fmt.Errorf("add segment %d of document %d: %w", g.First, documentID, err)
+		}
+	}
+	for _, g := range o.Moved {
+		m := g.Start
+		_, err := t.q.ExecContext(ctx, `
+			UPDATE segments SET start_entries = $3, start_plain = $4, start_gzip = $5, start_zstd = $6, state_plain = $7, state_gzip = $8, state_zstd = $9
+			WHERE document_id = $1 AND first = $2 AND retired IS NULL`,
+			documentID, g.First, m.Entries, m.Offset[0], m.Offset[1], m.Offset[2], m.State[0], m.State[1], m.State[2])
+		if err != nil {
+			return fmt.Errorf("move segment %d of document %d: %w", g.First, documentID, err)
+		}
+	}
+	return nil
+}
+
+// Listed selects the packages of a scope that stand in one of two lists.
+type Listed struct {
+	ScopeID int64
+	Lists   [2]string
+}
+
+// CountListed is the number of packages listed.
+func (r Reader) CountListed(ctx context.Context, l Listed) (int64, error) {
+	var n int64
+	err := r.q.QueryRowContext(ctx, `
+		SELECT count(*) FROM packages WHERE scope_id = $1 AND deleted_at IS NULL AND (list = $2 OR list = $3)`,
+		l.ScopeID, l.Lists[0], l.Lists[1]).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count packages of scope %d: %w", l.ScopeID, err)
+	}
+	return n, nil
+}
+
+// Entries yields the entries of one kind of the packages listed whose ids are
+// at least from and below to, by id. The text is valid until yield returns.
+func (r Reader) Entries(ctx context.Context, l Listed, kind string, from, to int64, yield func(id int64, text []byte) error) error {
+	rows, err := r.q.QueryContext(ctx, `
+		SELECT p.id, e.text FROM packages p JOIN entries e ON e.package_id = p.id AND e.kind = $4
+		WHERE p.scope_id = $1 AND p.deleted_at IS NULL AND (p.list = $2 OR p.list = $3) AND p.id >= $5 AND p.id < $6
+		ORDER BY p.id`, l.ScopeID, l.Lists[0], l.Lists[1], kind, from, to)
+	if err != nil {
+		return fmt.Errorf("read entries of scope %d: %w", l.ScopeID, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var text sql.RawBytes
+		if err := rows.Scan(&id, &text); err != nil {
+			return fmt.Errorf("read entries of scope %d: %w", l.ScopeID, err)
+		}
+		if err := yield(id, text); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read entries of scope %d: %w", l.ScopeID, err)
+	}
+	return nil
+}
+
+// Touched is a package that came or went since the live generation.
+type Touched struct {
+	ID   int64
+	List string
+	Gone bool
+}
+
+// Touched lists the packages of a scope that changed, by id.
+func (r Reader) Touched(ctx context.Context, scopeID int64) ([]Touched, error) {
+	scan := func(s scanner) (v Touched, err error) {
+		err = s.Scan(&v.ID, &v.List, &v.Gone)
+		return v, err
+	}
+	return collect(ctx, r.q, "changed packages", scan, `
+		SELECT DISTINCT p.id, p.list, p.deleted_at IS NOT NULL FROM changes c JOIN packages p ON p.id = c.package_id
+		WHERE c.scope_id = $1 AND c.kind = 'package' ORDER BY p.id`, scopeID)
+}
+
+// ScopeLists are the lists in which packages of a scope stand.
+func (r Reader) ScopeLists(ctx context.Context, scopeID int64) ([]string, error) {
+	scan := func(s scanner) (list string, err error) { err = s.Scan(&list); return list, err }
+	return collect(ctx, r.q, "lists", scan, `SELECT DISTINCT list FROM packages WHERE scope_id = $1 AND deleted_at IS NULL ORDER BY list`, scopeID)
+}
+
+// FinishChanges removes changes that a new generation takes in.
+func (t *Tx) FinishChanges(ctx context.Context, ids []int64) error {
+	return t.each(ctx, "finish changes", `DELETE FROM changes WHERE id`, ids)
+}
+
+// MarkIndexed notes that a live generation lists packages.
+func (t *Tx) MarkIndexed(ctx context.Context, ids []int64) error {
+	return t.each(ctx, "mark packages as indexed", `UPDATE packages SET indexed = TRUE WHERE NOT indexed AND id`, ids)
+}
+
+// MarkRetired notes that the live generation lists packages no more.
+func (t *Tx) MarkRetired(ctx context.Context, ids []int64, now time.Time) error {
+	return t.each(ctx, "mark packages as retired", fmt.Sprintf(`UPDATE packages SET retired_at = %d WHERE retired_at IS NULL AND id`, millis(now)), ids)
+}
+
+// each runs a statement that ends in a column for many ids.
+func (t *Tx) each(ctx context.Context, act, statement string, ids []int64) error {
+	for chunk := range slices.Chunk(ids, 500) {
+		var list strings.Builder
+		for i, id := range chunk {
+			if i > 0 {
+				list.WriteByte(',')
+			}
+			list.WriteString(strconv.FormatInt(id, 10))
+		}
+		if _, err := t.q.ExecContext(ctx, statement+" IN ("+list.String()+")"); err != nil {
+			return fmt.Errorf("%s: %w", act, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,277 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"packagecloud/internal/repo"
+)
+
+// packageColumns come with the package file alone; Files loads the others.
+const packageColumns = `
+	p.id, p.repository_id, p.scope_id, p.type, p.name, p.version, p.release, p.epoch, p.architecture,
+	p.summary, p.description, p.licenses, p.dependencies, p.list, u.name, p.created_at, p.indexed,
+	s.distro_id, s.os, s.version, s.format,
+	f.name, f.path, b.size, b.md5, b.sha1, f.sha256, b.sha512`
+
+const packageTables = ` FROM packages p
+	JOIN scopes s ON s.id = p.scope_id JOIN users u ON u.id = p.uploader_id
+	JOIN package_files f ON f.package_id = p.id AND f.position = 0 JOIN blobs b ON b.sha256 = f.sha256`
+
+func scanPackage(s scanner) (p repo.Package, err error) {
+	var epoch sql.NullInt64
+	var licenses, dependencies sql.NullString
+	var created int64
+	var f repo.File
+	err = s.Scan(&p.ID, &p.RepositoryID, &p.ScopeID, &p.Type, &p.Name, &p.Version, &p.Release, &epoch, &p.Architecture,
+		&p.Summary, &p.Description, &licenses, &dependencies, &p.List, &p.Uploader, &created, &p.Indexed,
+		&p.Distro.ID, &p.Distro.OS, &p.Distro.Version, &p.Distro.Format,
+		&f.Name, &f.Path, &f.Size, &f.MD5, &f.SHA1, &f.SHA256, &f.SHA512)
+	if err != nil {
+		return p, err
+	}
+	if epoch.Valid {
+		p.Epoch = &epoch.Int64
+	}
+	p.CreatedAt = fromMillis(created)
+	p.Files = []repo.File{f}
+	if err := fromJSON(licenses, &p.Licenses); err != nil {
+		return p, err
+	}
+	return p, fromJSON(dependencies, &p.Dependencies)
+}
+
+func fromJSON(text sql.NullString, v any) error {
+	if !text.Valid {
+		return nil
+	}
+	return json.Unmarshal([]byte(text.String), v)
+}
+
+// toJSON is NULL for an empty list.
+func toJSON[T any](list []T) (sql.NullString, error) {
+	if len(list) == 0 {
+		return sql.NullString{}, nil
+	}
+	text, err := json.Marshal(list)
+	return sql.NullString{String: string(text), Valid: true}, err
+}
+
+// Selection says which packages of a repository are meant. Empty fields
+// select everything.
+type Selection struct {
+	RepositoryID int64
+	Type         repo.Type
+	OS, Version  string // of the distribution
+	Name         string
+	Architecture string
+	// PackageVersion and Release select one version of a package.
+	PackageVersion, Release string
+	// Contains is a part of the file name, whatever its case.
+	Contains string
+}
+
+// where is the condition for a Selection and its arguments, numbered from 1.
+func (s Selection) where() (string, []any) {
+	conditions := []string{"p.deleted_at IS NULL", "p.repository_id = $1"}
+	args := []any{s.RepositoryID}
+	add := func(condition, value string) {
+		if value != "" {
+			args = append(args, value)
+			conditions = append(conditions, fmt.Sprintf(condition, len(args)))
+		}
+	}
+	add("p.type = $%d", string(s.Type))
+	add("s.os = $%d", s.OS)
+	add("s.version = $%d", s.Version)
+	add("p.name = $%d", s.Name)
+	add("p.architecture = $%d", s.Architecture)
+	add("p.version = $%d", s.PackageVersion)
+	add("p.release = $%d", s.Release)
+	if s.Contains != "" {
+		add("lower(p.filename) LIKE $%d ESCAPE '!'", containing(s.Contains))
+	}
+	return " WHERE " + strings.Join(conditions, " AND "), args
+}
+
+// Packages lists selected packages in the order in which they were pushed, and
+// tells how many there are in all.
+func (r Reader) Packages(ctx context.Context, sel Selection, page Page) ([]repo.Package, int64, error) {
+	where, args := sel.where()
+	var total int64
+	err := r.q.QueryRowContext(ctx, `SELECT count(*) FROM packages p JOIN scopes s ON s.id = p.scope_id`+where, args...).Scan(&total)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count packages: %w", err)
+	}
+	limit := fmt.Sprintf(" ORDER BY p.id LIMIT $%d OFFSET $%d", len(args)+1, len(args)+2)
+	all, err := collect(ctx, r.q, "packages", scanPackage, `SELECT `+packageColumns+packageTables+where+limit, append(args, page.Size, page.offset())...)
+	return all, total, err
+}
+
+// Package finds the newest of the selected packages, with all its files.
+func (r Reader) Package(ctx context.Context, sel Selection) (repo.Package, error) {
+	where, args := sel.where()
+	p, err := scanPackage(r.q.QueryRowContext(ctx, `SELECT `+packageColumns+packageTables+where+` ORDER BY p.id DESC LIMIT 1`, args...))
+	if err := found(err, "package"); err != nil {
+		return p, err
+	}
+	p.Files, err = r.Files(ctx, p.ID)
+	return p, err
+}
+
+// PackageByID finds a package, deleted or not, with all its files.
+func (r Reader) PackageByID(ctx context.Context, id int64) (repo.Package, error) {
+	p, err := scanPackage(r.q.QueryRowContext(ctx, `SELECT `+packageColumns+packageTables+` WHERE p.id = $1`, id))
+	if err := found(err, "package"); err != nil {
+		return p, err
+	}
+	p.Files, err = r.Files(ctx, p.ID)
+	return p, err
+}
+
+// PackageByFilename finds the package of a distribution version that has a
+// file name, with all its files.
+func (r Reader) PackageByFilename(ctx context.Context, repositoryID int64, os, version, filename string) (repo.Package, error) {
+	p, err := scanPackage(r.q.QueryRowContext(ctx, `SELECT `+packageColumns+packageTables+`
+		WHERE p.deleted_at IS NULL AND p.repository_id = $1 AND s.os = $2 AND s.version = $3 AND p.filename = $4`,
+		repositoryID, os, version, filename))
+	if err := found(err, "package "+filename); err != nil {
+		return p, err
+	}
+	p.Files, err = r.Files(ctx, p.ID)
+	return p, err
+}
+
+const fileColumns = `f.name, f.path, b.size, b.md5, b.sha1, f.sha256, b.sha512`
+
+func scanFile(s scanner) (f repo.File, err error) {
+	err = s.Scan(&f.Name, &f.Path, &f.Size, &f.MD5, &f.SHA1, &f.SHA256, &f.SHA512)
+	return f, err
+}
+
+// Files are the files of a package, the package file first.
+func (r Reader) Files(ctx context.Context, packageID int64) ([]repo.File, error) {
+	return collect(ctx, r.q, "package files", scanFile, `SELECT `+fileColumns+`
+		FROM package_files f JOIN blobs b ON b.sha256 = f.sha256 WHERE f.package_id = $1 ORDER BY f.position`, packageID)
+}
+
+// StoredFile is a package file and where its bytes are.
+type StoredFile struct {
+	repo.File
+	Object  string // storage key
+	Created time.Time
+}
+
+// StoredFile finds the file of a repository that is fetched at a path. Files
+// of deleted packages are found until they are collected.
+func (r Reader) StoredFile(ctx context.Context, repositoryID int64, path string) (StoredFile, error) {
+	var f StoredFile
+	var created int64
+	err := r.q.QueryRowContext(ctx, `SELECT `+fileColumns+`, b.object, b.created_at
+		FROM package_files f JOIN blobs b ON b.sha256 = f.sha256 WHERE f.repository_id = $1 AND f.path = $2 LIMIT 1`, repositoryID, path).
+		Scan(&f.Name, &f.Path, &f.Size, &f.MD5, &f.SHA1, &f.SHA256, &f.SHA512, &f.Object, &created)
+	f.Created = fromMillis(created)
+	return f, found(err, "file "+path)
+}
+
+// Versions is a package name with the number of its versions.
+type Versions struct {
+	Name         string
+	Type         repo.Type
+	OS, Version  string
+	Architecture string
+	Count        int64
+}
+
+// PackageVersions lists the names among the selected packages, apart by
+// distribution version and architecture.
+func (r Reader) PackageVersions(ctx context.Context, sel Selection, page Page) ([]Versions, int64, error) {
+	where, args := sel.where()
+	grouped := ` FROM packages p JOIN scopes s ON s.id = p.scope_id` + where + ` GROUP BY p.name, p.type, s.os, s.version, p.architecture`
+	var total int64
+	if err := r.q.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1`+grouped+`) n`, args...).Scan(&total); err != nil {
+		return nil, 0, fmt.Errorf("count package names: %w", err)
+	}
+	scan := func(s scanner) (v Versions, err error) {
+		err = s.Scan(&v.Name, &v.Type, &v.OS, &v.Version, &v.Architecture, &v.Count)
+		return v, err
+	}
+	limit := fmt.Sprintf(" ORDER BY p.name, p.type, s.os, s.version, p.architecture LIMIT $%d OFFSET $%d", len(args)+1, len(args)+2)
+	all, err := collect(ctx, r.q, "package names", scan,
+		`SELECT p.name, p.type, s.os, s.version, p.architecture, count(*)`+grouped+limit, append(args, page.Size, page.offset())...)
+	return all, total, err
+}
+
+// InsertPackage records a package and sets its ID. A file name that its scope
+// has already is repo.Taken.
+func (t *Tx) InsertPackage(ctx context.Context, p *repo.Package, uploaderID int64) error {
+	licenses, err := toJSON(p.Licenses)
+	if err != nil {
+		return fmt.Errorf("encode licenses of %s: %w", p.Filename(), err)
+	}
+	dependencies, err := toJSON(p.Dependencies)
+	if err != nil {
+		return fmt.Errorf("encode dependencies of %s: %w", p.Filename(), err)
+	}
+	err = t.q.QueryRowContext(ctx, `
+		INSERT INTO packages (repository_id, scope_id, type, name, version, release, epoch, architecture, filename,
+			summary, description, licenses, dependencies, list, uploader_id, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+		ON CONFLICT DO NOTHING RETURNING id`,
+		p.RepositoryID, p.ScopeID, p.Type, p.Name, p.Version, p.Release, p.Epoch, p.Architecture, p.Filename(),
+		p.Summary, p.Description, licenses, dependencies, p.List, uploaderID, millis(p.CreatedAt)).Scan(&p.ID)
+	if err == sql.ErrNoRows {
+		return repo.Taken("filename")
+	}
+	if err != nil {
+		return fmt.Errorf("record package %s: %w", p.Filename(), err)
+	}
+	for i, f := range p.Files {
+		_, err := t.q.ExecContext(ctx, `INSERT INTO package_files (package_id, position, repository_id, name, path, sha256) VALUES ($1, $2, $3, $4, $5, $6)`,
+			p.ID, i, p.RepositoryID, f.Name, f.Path, f.SHA256)
+		if err != nil {
+			return fmt.Errorf("record file %s: %w", f.Name, err)
+		}
+	}
+	return nil
+}
+
+// InsertEntry keeps the text of a package for the documents of one kind.
+func (t *Tx) InsertEntry(ctx context.Context, packageID int64, kind string, text []byte) error {
+	_, err := t.q.ExecContext(ctx, `INSERT INTO entries (package_id, kind, text) VALUES ($1, $2, $3)`, packageID, kind, text)
+	if err != nil {
+		return fmt.Errorf("record the %s entry of package %d: %w", kind, packageID, err)
+	}
+	return nil
+}
+
+// ClaimPath makes a path of a repository stand for the bytes with a digest. It
+// returns false if the path stands for others, now or at any time before.
+func (t *Tx) ClaimPath(ctx context.Context, repositoryID int64, path, sha256 string) (bool, error) {
+	var have string
+	err := t.q.QueryRowContext(ctx, `
+		INSERT INTO paths (repository_id, path, sha256) VALUES ($1, $2, $3)
+		ON CONFLICT (repository_id, path) DO UPDATE SET sha256 = paths.sha256 RETURNING sha256`, repositoryID, path, sha256).Scan(&have)
+	if err != nil {
+		return false, fmt.Errorf("claim path %s: %w", path, err)
+	}
+	return have == sha256, nil
+}
+
+// DeletePackage removes a package for everybody but those whose index still
+// lists it. It reports whether there was anything to delete.
+func (t *Tx) DeletePackage(ctx context.Context, id int64, now time.Time) (bool, error) {
+	res, err := t.q.ExecContext(ctx, `UPDATE packages SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL`, id, millis(now))
+	if err != nil {
+		return false, fmt.Errorf("delete package %d: %w", id, err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("delete package %d: %w", id, err)
+	}
+	return n == 1, nil
+}

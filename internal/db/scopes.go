@@ -1,0 +1,192 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"packagecloud/internal/repo"
+)
+
+// ChangeKind tells what a publication has to do.
+type ChangeKind string
+
+// The kinds of change.
+const (
+	PackageChange ChangeKind = "package" // a package came or went
+	Refresh       ChangeKind = "refresh" // make and sign the entry points anew
+	Rebuild       ChangeKind = "rebuild" // render every document from the rows
+)
+
+// Change is something that waits to be published.
+type Change struct {
+	ID        int64
+	Kind      ChangeKind
+	PackageID int64 // of a PackageChange
+}
+
+// ScopeState is a scope as publishing sees it.
+type ScopeState struct {
+	ID           int64
+	RepositoryID int64
+	Distro       repo.DistroVersion
+	Generation   int64 // 0: never published
+	PublishedAt  time.Time
+	Failures     int64 // publications that failed in a row
+	LastError    string
+}
+
+const scopeColumns = `s.id, s.repository_id, s.distro_id, s.os, s.version, s.format, s.generation, s.published_at, s.failures, s.last_error`
+
+func scanScope(s scanner) (v ScopeState, err error) {
+	var published int64
+	err = s.Scan(&v.ID, &v.RepositoryID, &v.Distro.ID, &v.Distro.OS, &v.Distro.Version, &v.Distro.Format, &v.Generation, &published, &v.Failures, &v.LastError)
+	v.PublishedAt = fromMillis(published)
+	return v, err
+}
+
+// Scope finds a scope of a repository.
+func (r Reader) Scope(ctx context.Context, repositoryID int64, os, version string) (ScopeState, error) {
+	v, err := scanScope(r.q.QueryRowContext(ctx, `SELECT `+scopeColumns+` FROM scopes s WHERE s.repository_id = $1 AND s.os = $2 AND s.version = $3`, repositoryID, os, version))
+	return v, found(err, "distribution "+os+"/"+version)
+}
+
+// ScopeByID finds a scope.
+func (r Reader) ScopeByID(ctx context.Context, id int64) (ScopeState, error) {
+	v, err := scanScope(r.q.QueryRowContext(ctx, `SELECT `+scopeColumns+` FROM scopes s WHERE s.id = $1`, id))
+	return v, found(err, fmt.Sprintf("scope %d", id))
+}
+
+// Scopes lists all scopes.
+func (r Reader) Scopes(ctx context.Context) ([]ScopeState, error) {
+	return collect(ctx, r.q, "scopes", scanScope, `SELECT `+scopeColumns+` FROM scopes s ORDER BY s.id`)
+}
+
+// EnsureScope finds the scope of a repository for a distribution version, or
+// records it.
+func (t *Tx) EnsureScope(ctx context.Context, repositoryID int64, v repo.DistroVersion) (int64, error) {
+	const find = `SELECT id FROM scopes WHERE repository_id = $1 AND os = $2 AND version = $3`
+	var id int64
+	err := t.q.QueryRowContext(ctx, find, repositoryID, v.OS, v.Version).Scan(&id)
+	if err != sql.ErrNoRows {
+		return id, found(err, "scope "+v.String())
+	}
+	_, err = t.q.ExecContext(ctx, `INSERT INTO scopes (repository_id, distro_id, format, os, version) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		repositoryID, v.ID, v.Format, v.OS, v.Version)
+	if err != nil {
+		return 0, fmt.Errorf("create scope %s: %w", v, err)
+	}
+	err = t.q.QueryRowContext(ctx, find, repositoryID, v.OS, v.Version).Scan(&id)
+	return id, found(err, "scope "+v.String())
+}
+
+// AddChange records that a scope must be published.
+func (t *Tx) AddChange(ctx context.Context, scopeID int64, kind ChangeKind, packageID int64, now time.Time) error {
+	_, err := t.q.ExecContext(ctx, `INSERT INTO changes (scope_id, kind, package_id, created_at) VALUES ($1, $2, $3, $4)`, scopeID, kind, packageID, millis(now))
+	if err != nil {
+		return fmt.Errorf("record change of scope %d: %w", scopeID, err)
+	}
+	return nil
+}
+
+// Changes lists what waits to be published in a scope.
+func (r Reader) Changes(ctx context.Context, scopeID int64) ([]Change, error) {
+	scan := func(s scanner) (c Change, err error) {
+		err = s.Scan(&c.ID, &c.Kind, &c.PackageID)
+		return c, err
+	}
+	return collect(ctx, r.q, "changes", scan, `SELECT id, kind, package_id FROM changes WHERE scope_id = $1 ORDER BY id`, scopeID)
+}
+
+// Backlog is the number of changes that wait, and since when the oldest one
+// does; the zero time if none does.
+func (r Reader) Backlog(ctx context.Context) (int64, time.Time, error) {
+	var n int64
+	var oldest sql.NullInt64
+	if err := r.q.QueryRowContext(ctx, `SELECT count(*), min(created_at) FROM changes`).Scan(&n, &oldest); err != nil {
+		return 0, time.Time{}, fmt.Errorf("count changes: %w", err)
+	}
+	if !oldest.Valid {
+		return n, time.Time{}, nil
+	}
+	return n, fromMillis(oldest.Int64), nil
+}
+
+// PendingScopes lists the scopes of a kind of change that wait.
+func (r Reader) PendingScopes(ctx context.Context, kind ChangeKind) ([]int64, error) {
+	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
+	return collect(ctx, r.q, "changes", scan, `SELECT DISTINCT scope_id FROM changes WHERE kind = $1 ORDER BY scope_id`, kind)
+}
+
+// NextDue is when the next scope can be leased: a time in the past if one can
+// be now. ok is false if nothing waits.
+func (r Reader) NextDue(ctx context.Context) (due time.Time, ok bool, err error) {
+	var ms sql.NullInt64
+	err = r.q.QueryRowContext(ctx, `
+		SELECT min(CASE WHEN not_before > lease_until THEN not_before ELSE lease_until END)
+		FROM scopes WHERE id IN (SELECT scope_id FROM changes)`).Scan(&ms)
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("look for scopes to publish: %w", err)
+	}
+	return fromMillis(ms.Int64), ms.Valid, nil
+}
+
+// LeaseScope takes the lease of a scope that has changes, whose pause is over
+// and which nobody publishes. repo.ErrNotFound means there is none.
+func (t *Tx) LeaseScope(ctx context.Context, lease string, now, until time.Time) (ScopeState, error) {
+	v, err := scanScope(t.q.QueryRowContext(ctx, `
+		UPDATE scopes AS s SET lease = $1, lease_until = $3
+		WHERE s.id = (
+			SELECT id FROM scopes
+			WHERE id IN (SELECT scope_id FROM changes) AND lease_until <= $2 AND not_before <= $2
+			ORDER BY not_before, id LIMIT 1)
+		AND s.lease_until <= $2
+		RETURNING `+scopeColumns, lease, millis(now), millis(until)))
+	return v, found(err, "scope to publish")
+}
+
+// ErrLeaseLost says that somebody else may publish the scope now.
+var ErrLeaseLost = fmt.Errorf("the lease of the scope was lost")
+
+// RenewLease keeps a lease for longer.
+func (t *Tx) RenewLease(ctx context.Context, scopeID int64, lease string, until time.Time) error {
+	return t.leased(ctx, `UPDATE scopes SET lease_until = $3 WHERE id = $1 AND lease = $2`, scopeID, lease, millis(until))
+}
+
+// ReleaseLease ends a lease; the next publication may begin at notBefore.
+func (t *Tx) ReleaseLease(ctx context.Context, scopeID int64, lease string, notBefore time.Time) error {
+	return t.leased(ctx, `UPDATE scopes SET lease = '', lease_until = 0, not_before = $3 WHERE id = $1 AND lease = $2`, scopeID, lease, millis(notBefore))
+}
+
+// FailLease ends the lease of a publication that failed; it is tried again at
+// notBefore.
+func (t *Tx) FailLease(ctx context.Context, scopeID int64, lease, message string, notBefore time.Time) error {
+	return t.leased(ctx, `
+		UPDATE scopes SET lease = '', lease_until = 0, failures = failures + 1, last_error = $3, not_before = $4
+		WHERE id = $1 AND lease = $2`, scopeID, lease, message, millis(notBefore))
+}
+
+// Flip makes a generation live. It fails with ErrLeaseLost unless the lease is
+// held and the scope still has the generation before it.
+func (t *Tx) Flip(ctx context.Context, scopeID int64, lease string, generation int64, now time.Time) error {
+	return t.leased(ctx, `
+		UPDATE scopes SET generation = $3, published_at = $4, failures = 0, last_error = ''
+		WHERE id = $1 AND lease = $2 AND generation = $3 - 1`, scopeID, lease, generation, millis(now))
+}
+
+// leased runs a statement that must change the one row of a leased scope.
+func (t *Tx) leased(ctx context.Context, query string, scopeID int64, lease string, args ...any) error {
+	res, err := t.q.ExecContext(ctx, query, append([]any{scopeID, lease}, args...)...)
+	if err != nil {
+		return fmt.Errorf("update leased scope %d: %w", scopeID, err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("update leased scope %d: %w", scopeID, err)
+	}
+	if n != 1 {
+		return fmt.Errorf("scope %d: %w", scopeID, ErrLeaseLost)
+	}
+	return nil
+}
