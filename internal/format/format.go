@@ -37,9 +37,10 @@ type Format interface {
 	// Path is the canonical path where clients fetch file, relative to the
 	// repository's URL, for a package listed in v. Files of one package share
 	// a folder. Different bytes never share a path: where a path is taken, the
-	// caller asks again with the next revision (0, 1, 2 ...), which must give
-	// another folder.
-	Path(p *repo.Package, file string, v repo.DistroVersion, revision int) string
+	// caller asks again with a revision, the name of a folder ("r" and 16
+	// hexadecimal digits) that must come right before the file. It is "" at
+	// first.
+	Path(p *repo.Package, file string, v repo.DistroVersion, revision string) string
 
 	// Documents are the listings that a scope has whose packages stand in the
 	// given lists (repo.Package.List), in a fixed order. Some exist however
@@ -51,8 +52,10 @@ type Format interface {
 	Frame(kind string, entries int64) (head, tail []byte)
 
 	// EntryPoints makes the files that clients fetch first (Release,
-	// repomd.xml ...) from the digests of all documents of a generation.
-	EntryPoints(s Snapshot, sign Signer) ([]EntryPoint, error)
+	// repomd.xml ...) from the digests of all documents of a generation. One
+	// that depends on some of the documents alone must be the same, byte for
+	// byte, while those do not change: then it is not published again.
+	EntryPoints(s Snapshot) ([]EntryPoint, error)
 
 	// Resolve reads a request path relative to the repository's URL, with no
 	// slash in front and percent-encoding undone. ok is false if it is no URL
@@ -146,8 +149,9 @@ type Snapshot struct {
 // Rendered is a document of a generation.
 type Rendered struct {
 	Document
-	Entries int64
-	Forms   [Encodings]Form // all are set, whatever Document.Encodings says
+	Entries   int64
+	ChangedAt time.Time       // when the generation that last changed it was made
+	Forms     [Encodings]Form // all are set, whatever Document.Encodings says
 }
 
 // Form is a document in one encoding.
@@ -156,23 +160,29 @@ type Form struct {
 	Size   int64
 }
 
-// Signer signs with the key of the repository.
-type Signer interface {
-	ClearSign(message []byte) ([]byte, error)
-	DetachSign(message []byte) ([]byte, error) // ASCII armoured
-	PublicKey() []byte                         // ASCII armoured
-}
-
 // EntryPoint is a file that is fetched under a fixed name, and so must always
-// be that of the live generation.
+// be that of the live generation. The caller signs it as the format asks.
 type EntryPoint struct {
 	Path        string // within the scope: "InRelease", "x86_64/repodata/repomd.xml"
 	ContentType string
-	Body        []byte
+	// Body is the content, or what is to be signed.
+	Body []byte
+	Sign Signature
 	// Pair is the Path of the file that this one must match, where clients
-	// fetch the two one after the other (the detached signature of Release).
+	// fetch the two one after the other (Release, for Release.gpg).
 	Pair string
 }
+
+// Signature is what the content of an EntryPoint is made of.
+type Signature uint8
+
+// The kinds of signature.
+const (
+	Unsigned     Signature = iota // the Body itself
+	ClearSigned                   // the Body in an OpenPGP clear-text signature
+	DetachSigned                  // an ASCII-armoured signature of the Body, without it
+	PublicKey                     // the ASCII-armoured key that signs; Body is not used
+)
 
 // RequestKind tells how a request is answered.
 type RequestKind uint8

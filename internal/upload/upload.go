@@ -1,0 +1,173 @@
+// Package upload takes a pushed package from a stream of bytes to a recorded
+// package. When Push returns, the bytes are on disk or in the bucket and one
+// transaction has recorded the package and what must be published; nothing of
+// a push that fails is ever seen.
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"packagecloud/internal/blob"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
+)
+
+// Uploader receives and records packages.
+type Uploader struct {
+	DB      *db.DB
+	Blobs   blob.Store
+	Formats []format.Format
+	// MaxSize limits one file, in bytes; 0 means no limit.
+	MaxSize int64
+	// Recorded is called after a package was recorded, so that publishing
+	// need not be awaited by polling; nil is fine.
+	Recorded func()
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Push is a package to be recorded.
+type Push struct {
+	Repository repo.Repository
+	Distro     repo.DistroVersion
+	User       repo.User
+	File       *File
+	Sources    []*File // what comes along with a .dsc
+}
+
+// Push checks and records a package. What is wrong with it comes back as a
+// *repo.InvalidError. The caller still has to close the files.
+func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
+	f, err := u.formatOf(p)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := f.Parse(ctx, p.File.upload())
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", p.File.Name, err)
+	}
+	pkg := parsed.Package()
+	staged, err := match(pkg, p)
+	if err != nil {
+		return nil, err
+	}
+	pkg.RepositoryID, pkg.Distro, pkg.Uploader = p.Repository.ID, p.Distro, p.User.Name
+	// Milliseconds are what the database keeps.
+	pkg.CreatedAt = u.Now().UTC().Truncate(time.Millisecond)
+
+	switch _, err := u.DB.PackageByFilename(ctx, p.Repository.ID, p.Distro.OS, p.Distro.Version, pkg.Filename()); {
+	case err == nil:
+		return nil, repo.Taken("filename")
+	case !errors.Is(err, repo.ErrNotFound):
+		return nil, err
+	}
+	for i, s := range staged {
+		if err := u.store(ctx, s, &pkg.Files[i]); err != nil {
+			return nil, err
+		}
+	}
+	r := recording{Uploader: u, push: p, format: f, parsed: parsed, pkg: pkg, staged: staged}
+	if err := u.DB.Update(ctx, func(tx *db.Tx) error { return r.run(ctx, tx) }); err != nil {
+		return nil, fmt.Errorf("record %s: %w", pkg.Filename(), err)
+	}
+	if u.Recorded != nil {
+		u.Recorded()
+	}
+	return pkg, nil
+}
+
+// Read parses a received file for a distribution version without recording it.
+func (u *Uploader) Read(ctx context.Context, f *File, v repo.DistroVersion) (*repo.Package, error) {
+	ft, err := u.formatOf(Push{File: f, Distro: v})
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := ft.Parse(ctx, f.upload())
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name, err)
+	}
+	return parsed.Package(), nil
+}
+
+// formatOf is the format that a distribution version takes, if the file looks
+// like one of it.
+func (u *Uploader) formatOf(p Push) (format.Format, error) {
+	for _, f := range u.Formats {
+		if f.Name() != p.Distro.Format {
+			continue
+		}
+		if !f.Accepts(p.File.Name) {
+			return nil, repo.Invalid("package_file", fmt.Sprintf("%q has no file extension of a package for %s, which takes %s packages", p.File.Name, p.Distro, f.Name()))
+		}
+		return f, nil
+	}
+	return nil, repo.Invalid("distro_version_id", fmt.Sprintf("packages of %s cannot be published by this server", p.Distro))
+}
+
+func (f *File) upload() format.Upload {
+	return format.Upload{Filename: f.Name, Content: f.staged, Size: f.Size, Digests: f.Digests}
+}
+
+// match pairs the files that the package consists of with those received, in
+// the order of pkg.Files, and fills in what was measured.
+func match(pkg *repo.Package, p Push) ([]*File, error) {
+	sources := make(map[string]*File, len(p.Sources))
+	for _, s := range p.Sources {
+		if sources[s.Name] != nil {
+			return nil, repo.Invalid("source_files", fmt.Sprintf("%s was sent twice", s.Name))
+		}
+		sources[s.Name] = s
+	}
+	staged := []*File{p.File}
+	for _, want := range pkg.Files[1:] {
+		got := sources[want.Name]
+		if got == nil {
+			return nil, repo.Invalid("source_files", fmt.Sprintf("%s lists %s, which was not sent along", pkg.Filename(), want.Name))
+		}
+		if !agree(want, got) {
+			return nil, repo.Invalid("source_files", fmt.Sprintf("%s is not the file that %s lists: size or checksum differ", want.Name, pkg.Filename()))
+		}
+		delete(sources, want.Name)
+		staged = append(staged, got)
+	}
+	for name := range sources {
+		return nil, repo.Invalid("source_files", fmt.Sprintf("%s does not list %s", pkg.Filename(), name))
+	}
+	for i, s := range staged {
+		pkg.Files[i].Size, pkg.Files[i].Digests = s.Size, s.Digests
+	}
+	return staged, nil
+}
+
+// agree compares a file with what is listed of it: its size, and those of its
+// digests that are listed.
+func agree(want repo.File, got *File) bool {
+	same := func(want, got string) bool { return want == "" || want == got }
+	return want.Size == got.Size && same(want.MD5, got.MD5) && same(want.SHA1, got.SHA1) &&
+		same(want.SHA256, got.SHA256) && same(want.SHA512, got.SHA512)
+}
+
+// store commits a staged file under the key of its digest, that of an earlier
+// upload if there was one.
+func (u *Uploader) store(ctx context.Context, s *File, f *repo.File) error {
+	key := repo.PackageKey(f.SHA256, f.Name)
+	switch b, err := u.DB.Blob(ctx, f.SHA256); {
+	case err == nil:
+		key = b.Object
+	case !errors.Is(err, repo.ErrNotFound):
+		return err
+	}
+	return u.commit(ctx, s, f, key)
+}
+
+func (u *Uploader) commit(ctx context.Context, s *File, f *repo.File, key string) error {
+	a := blob.Attributes{ContentType: "application/octet-stream", Filename: f.Name, Class: blob.Package}
+	if err := s.staged.Commit(ctx, key, a); err != nil {
+		return fmt.Errorf("store %s: %w", f.Name, err)
+	}
+	return nil
+}
