@@ -16,8 +16,9 @@ import (
 // Document is a document of a scope as of its live generation.
 type Document struct {
 	ID        int64
-	Name      string // format.Document.Name
-	ChangedAt time.Time
+	Name      string    // format.Document.Name
+	List      string    // the first of format.Document.Lists
+	ChangedAt time.Time // zero if it was never published
 	Entries   int64
 	Forms     [format.Encodings]format.Form
 }
@@ -25,25 +26,27 @@ type Document struct {
 // Documents lists the documents of a scope.
 func (r Reader) Documents(ctx context.Context, scopeID int64) ([]Document, error) {
 	return collect(ctx, r.q, "documents", scanDocument, `
-		SELECT id, name, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256
+		SELECT id, name, list, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256
 		FROM documents WHERE scope_id = $1 ORDER BY id`, scopeID)
 }
 
 func scanDocument(s scanner) (d Document, err error) {
 	var changed int64
 	f := &d.Forms
-	err = s.Scan(&d.ID, &d.Name, &changed, &d.Entries, &f[0].Size, &f[0].SHA256, &f[1].Size, &f[1].SHA256, &f[2].Size, &f[2].SHA256)
-	d.ChangedAt = fromMillis(changed)
+	err = s.Scan(&d.ID, &d.Name, &d.List, &changed, &d.Entries, &f[0].Size, &f[0].SHA256, &f[1].Size, &f[1].SHA256, &f[2].Size, &f[2].SHA256)
+	if changed != 0 {
+		d.ChangedAt = fromMillis(changed)
+	}
 	return d, err
 }
 
 // CreateDocument records an empty document and returns its id.
-func (t *Tx) CreateDocument(ctx context.Context, scopeID int64, name string) (int64, error) {
+func (t *Tx) CreateDocument(ctx context.Context, scopeID int64, name, list string) (int64, error) {
 	var id int64
 	err := t.q.QueryRowContext(ctx, `
-		INSERT INTO documents (scope_id, name, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256)
-		VALUES ($1, $2, 0, 0, 0, '', 0, '', 0, '')
-		ON CONFLICT (scope_id, name) DO UPDATE SET name = documents.name RETURNING id`, scopeID, name).Scan(&id)
+		INSERT INTO documents (scope_id, name, list, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256)
+		VALUES ($1, $2, $3, 0, 0, 0, '', 0, '', 0, '')
+		ON CONFLICT (scope_id, name) DO UPDATE SET name = documents.name RETURNING id`, scopeID, name, list).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("create document %s: %w", name, err)
 	}

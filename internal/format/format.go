@@ -169,7 +169,8 @@ type EntryPoint struct {
 	Body []byte
 	Sign Signature
 	// Pair is the Path of the file that this one must match, where clients
-	// fetch the two one after the other (Release, for Release.gpg).
+	// fetch the two one after the other (Release, for Release.gpg). It comes
+	// earlier among the entry points.
 	Pair string
 }
 

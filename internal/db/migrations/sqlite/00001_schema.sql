@@ -180,7 +180,8 @@ CREATE TABLE documents (
     id           INTEGER PRIMARY KEY,
     scope_id     BIGINT  NOT NULL REFERENCES scopes (id),
     name         TEXT    NOT NULL,
-    changed_at   BIGINT  NOT NULL, -- when the generation that last changed it went live
+    list         TEXT    NOT NULL, -- its own listing, of the two it may draw from
+    changed_at   BIGINT  NOT NULL, -- when the generation that last changed it went live; 0: never
     entries      BIGINT  NOT NULL,
     plain_size   BIGINT  NOT NULL,
     plain_sha256 TEXT    NOT NULL,

@@ -1,0 +1,142 @@
+// Package auth decides who may do what: it reads credentials from requests,
+// finds what a token stands for, and says what that opens.
+//
+// Tokens are random and looked up by their SHA-256, so that the time a look-up
+// takes tells nothing about them. What was found is believed for Freshness;
+// that is how soon a revoked token stops working on every node.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"packagecloud/internal/db"
+	"packagecloud/internal/repo"
+)
+
+// Freshness bounds how long a revoked token, or a repository that was made
+// private, still opens what it did.
+const Freshness = 2 * time.Second
+
+// cached is the number of tokens and of repositories whose meaning is kept in
+// memory.
+const cached = 100_000
+
+// Auth answers from memory where it can. It is safe for concurrent use.
+type Auth struct {
+	db           *db.DB
+	grants       *otter.Cache[string, *db.Grant]           // by token hash; nil: no such token
+	repositories *otter.Cache[[2]string, *repo.Repository] // by owner and name; nil: none
+}
+
+// New makes an Auth that reads from d.
+func New(d *db.DB) *Auth {
+	return &Auth{db: d, grants: newCache[string, *db.Grant](), repositories: newCache[[2]string, *repo.Repository]()}
+}
+
+// newCache keeps values for Freshness. One that is in use is renewed in the
+// background, so that a busy key never waits for the database.
+func newCache[K comparable, V any]() *otter.Cache[K, V] {
+	return otter.Must(&otter.Options[K, V]{
+		MaximumSize:       cached,
+		ExpiryCalculator:  otter.ExpiryWriting[K, V](Freshness),
+		RefreshCalculator: otter.RefreshWriting[K, V](Freshness / 2),
+		Logger:            &otter.NoopLogger{},
+	})
+}
+
+// Token is the token of a request: the user name of Basic credentials, whatever
+// the password is, or a Bearer token. ok is false if there are none.
+func Token(r *http.Request) (token string, ok bool) {
+	if user, _, ok := r.BasicAuth(); ok {
+		return user, user != ""
+	}
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if ok && strings.EqualFold(scheme, "Bearer") {
+		token = strings.TrimSpace(token)
+		return token, token != ""
+	}
+	return "", false
+}
+
+// Grant finds what a token stands for; repo.ErrUnauthenticated if for nothing.
+func (a *Auth) Grant(ctx context.Context, token string) (db.Grant, error) {
+	g, err := a.grants.Get(ctx, Hash(token), otter.LoaderFunc[string, *db.Grant](func(ctx context.Context, hash string) (*db.Grant, error) {
+		g, err := a.db.GrantByHash(ctx, hash)
+		if errors.Is(err, repo.ErrNotFound) {
+			return nil, nil
+		}
+		return &g, err
+	}))
+	if err != nil {
+		return db.Grant{}, fmt.Errorf("look for the token: %w", err)
+	}
+	if g == nil {
+		return db.Grant{}, repo.ErrUnauthenticated
+	}
+	return *g, nil
+}
+
+// Repository finds a repository by owner and name.
+func (a *Auth) Repository(ctx context.Context, owner, name string) (repo.Repository, error) {
+	r, err := a.repositories.Get(ctx, [2]string{owner, name}, otter.LoaderFunc[[2]string, *repo.Repository](func(ctx context.Context, key [2]string) (*repo.Repository, error) {
+		r, err := a.db.Repository(ctx, key[0], key[1])
+		if errors.Is(err, repo.ErrNotFound) {
+			return nil, nil
+		}
+		return &r, err
+	}))
+	if err != nil {
+		return repo.Repository{}, fmt.Errorf("look for repository %s/%s: %w", owner, name, err)
+	}
+	if r == nil {
+		return repo.Repository{}, fmt.Errorf("repository %s/%s: %w", owner, name, repo.ErrNotFound)
+	}
+	return *r, nil
+}
+
+// Forget makes this node look everything up again, after a change that it made
+// itself and whose effect somebody may expect at once.
+func (a *Auth) Forget() {
+	a.grants.InvalidateAll()
+	a.repositories.InvalidateAll()
+}
+
+// MayRead reports whether a package manager with a token may read a
+// repository. Without a token, token is "". The errors tell why not:
+// repo.ErrUnauthenticated asks for credentials, repo.ErrNotFound says that
+// those given do not open it and so hides that it exists.
+func (a *Auth) MayRead(ctx context.Context, token string, r repo.Repository) error {
+	if !r.Private {
+		return nil
+	}
+	if token == "" {
+		return repo.ErrUnauthenticated
+	}
+	g, err := a.Grant(ctx, token)
+	if errors.Is(err, repo.ErrUnauthenticated) {
+		return repo.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if g.Kind != db.ReadToken || g.RepositoryID != r.ID {
+		return repo.ErrNotFound
+	}
+	return nil
+}
+
+// MayManage reports whether a user may push to, delete from and configure a
+// repository: its owner and its collaborators may.
+func (a *Auth) MayManage(ctx context.Context, u repo.User, r repo.Repository) (bool, error) {
+	if u.ID == r.OwnerID {
+		return true, nil
+	}
+	return a.db.Collaborates(ctx, u.ID, r.ID)
+}

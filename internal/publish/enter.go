@@ -1,0 +1,96 @@
+package publish
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+
+	"packagecloud/internal/blob"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
+)
+
+// enter makes, signs and stores the entry points that change. They are made
+// last: everything that they name is stored by now.
+func (g *generation) enter(ctx context.Context) error {
+	points, err := g.format.EntryPoints(g.snapshot())
+	if err != nil {
+		return err
+	}
+	files, err := g.DB.LiveFiles(ctx, g.scope.ID)
+	if err != nil {
+		return err
+	}
+	live := make(map[string]db.File, len(files))
+	for _, f := range files {
+		live[f.Path] = f
+	}
+	signer, err := g.Signer(ctx, g.repository)
+	if err != nil {
+		return fmt.Errorf("get the signing key of %s: %w", g.repository.FullName(), err)
+	}
+	changed := make(map[string]bool)
+	for _, p := range points {
+		// A signature is as old as what it signs; made again it would differ.
+		if p.Sign == format.DetachSigned && !changed[p.Pair] && !g.has(db.Refresh) {
+			if _, ok := live[p.Path]; ok {
+				continue
+			}
+		}
+		body, err := content(p, signer)
+		if err != nil {
+			return fmt.Errorf("sign %s: %w", p.Path, err)
+		}
+		sum := sha256.Sum256(body)
+		digest := hex.EncodeToString(sum[:])
+		if f, ok := live[p.Path]; ok && f.SHA256 == digest {
+			continue
+		}
+		changed[p.Path] = true
+		if err := g.put(ctx, p, digest, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// content is what clients get.
+func content(p format.EntryPoint, s Signer) ([]byte, error) {
+	switch p.Sign {
+	case format.ClearSigned:
+		return s.ClearSign(p.Body)
+	case format.DetachSigned:
+		return s.DetachSign(p.Body)
+	case format.PublicKey:
+		return s.PublicKey(), nil
+	default:
+		return p.Body, nil
+	}
+}
+
+// put stores an entry point under a name of its own: that of this attempt to
+// make this generation.
+func (g *generation) put(ctx context.Context, p format.EntryPoint, digest string, body []byte) error {
+	name := fmt.Sprintf("%d-%d-%s-%s", g.scope.ID, g.number, g.lease[:8], path.Base(p.Path))
+	f := db.File{
+		ScopeID: g.scope.ID, Path: p.Path, Generation: g.number, SHA256: digest, Size: int64(len(body)), CreatedAt: g.now,
+		Object: repo.IndexKey(digest, name), ContentType: p.ContentType, Pair: p.Pair,
+	}
+	if err := g.Blobs.Put(ctx, f.Object, body, blob.Attributes{ContentType: p.ContentType, Class: blob.Index}); err != nil {
+		return fmt.Errorf("store %s: %w", p.Path, err)
+	}
+	g.files = append(g.files, f)
+	return nil
+}
+
+// snapshot is the generation as formats see it.
+func (g *generation) snapshot() format.Snapshot {
+	s := format.Snapshot{Repository: g.repository, Distro: g.scope.Distro, Origin: g.Origin, Generation: g.number, Time: g.now}
+	for _, d := range g.documents {
+		s.Documents = append(s.Documents, format.Rendered{Document: d.Document, Entries: d.row.Entries, ChangedAt: d.row.ChangedAt, Forms: d.row.Forms})
+	}
+	return s
+}

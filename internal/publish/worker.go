@@ -1,0 +1,281 @@
+// Package publish turns what was recorded into a new generation of a scope, in
+// a safe order: render and store everything under names of its own, sign, then
+// flip one row. A client sees the old generation or the new one, a crash at any
+// point leaves the old one, and what is rendered follows the change.
+//
+// Workers, on any number of nodes, lease scopes. One publication takes in all
+// that waits; the pause before the next one grows with what it cost.
+package publish
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"packagecloud/internal/blob"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
+)
+
+const (
+	// leaseTime is how long a scope stays leased to a worker that has died.
+	// Workers renew their lease three times in that time.
+	leaseTime = 30 * time.Second
+	// pollInterval is how often an idle worker looks for work that nobody told
+	// it of: that of other nodes.
+	pollInterval = time.Second
+	// maxPause bounds the pause between publications of a scope, and maxRetry
+	// that after a failure.
+	maxPause = 30 * time.Second
+	maxRetry = time.Minute
+)
+
+// Signer signs with the key of a repository.
+type Signer interface {
+	ClearSign(message []byte) ([]byte, error)
+	DetachSign(message []byte) ([]byte, error)
+	PublicKey() []byte
+}
+
+// Worker publishes scopes. Its fields must not change once it is used.
+type Worker struct {
+	DB      *db.DB
+	Blobs   blob.Store
+	Formats []format.Format
+	// Signer gives the key of a repository, which it makes on first need.
+	Signer func(ctx context.Context, r repo.Repository) (Signer, error)
+	// Origin is the host of the public URL, with a port if it has one.
+	Origin string
+	// Flipped is called when this worker has made a new generation live; nil
+	// is fine.
+	Flipped func(scopeID int64)
+	Log     *slog.Logger
+	// Now is the clock.
+	Now func() time.Time
+
+	mu      sync.Mutex
+	wake    chan struct{} // closed and replaced when there may be work
+	flipped chan struct{} // closed and replaced after each flip
+}
+
+// Wake tells idle workers that there may be work.
+func (w *Worker) Wake() { w.broadcast(&w.wake) }
+
+func (w *Worker) broadcast(c *chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if *c != nil {
+		close(*c)
+		*c = nil
+	}
+}
+
+// listen returns a channel that the next broadcast closes.
+func (w *Worker) listen(c *chan struct{}) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if *c == nil {
+		*c = make(chan struct{})
+	}
+	return *c
+}
+
+// Run publishes with n workers until the context ends. A publication that is
+// under way is given up; somebody else begins it again.
+func (w *Worker) Run(ctx context.Context, n int) {
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				wake := w.listen(&w.wake)
+				worked, err := w.Step(ctx)
+				if err != nil && ctx.Err() == nil {
+					w.Log.ErrorContext(ctx, "cannot publish", "error", err)
+				}
+				if !worked {
+					w.idle(ctx, wake, err != nil)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// idle waits until there may be work.
+func (w *Worker) idle(ctx context.Context, wake <-chan struct{}, failed bool) {
+	wait := pollInterval
+	if due, ok, err := w.DB.NextDue(ctx); err == nil && ok && !failed {
+		// A scope that is due this moment may be contended: do not spin.
+		wait = min(wait, max(due.Sub(w.Now()), time.Millisecond))
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
+	}
+}
+
+// Step publishes one scope, if one is due. worked is false if there was
+// nothing to do; err is then a failure to look. A publication that fails is
+// recorded with its scope, logged, and tried again later.
+func (w *Worker) Step(ctx context.Context) (worked bool, err error) {
+	if due, ok, err := w.DB.NextDue(ctx); err != nil || !ok || due.After(w.Now()) {
+		return false, err
+	}
+	lease := rand.Text()
+	var scope db.ScopeState
+	err = w.DB.Update(ctx, func(tx *db.Tx) (err error) {
+		now := w.Now()
+		scope, err = tx.LeaseScope(ctx, lease, now, now.Add(leaseTime))
+		return err
+	})
+	if errors.Is(err, repo.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lease a scope: %w", err)
+	}
+	return true, w.publishLeased(ctx, scope, lease)
+}
+
+// publishLeased publishes a leased scope and gives the lease back.
+func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease string) error {
+	leased, stop := w.keepLease(ctx, scope.ID, lease)
+	start := w.Now()
+	err := w.publish(leased, scope, lease)
+	stop()
+	end := w.Now()
+
+	if err == nil {
+		if w.Flipped != nil {
+			w.Flipped(scope.ID)
+		}
+		w.broadcast(&w.flipped)
+		return w.DB.Update(ctx, func(tx *db.Tx) error {
+			return tx.ReleaseLease(ctx, scope.ID, lease, end.Add(pause(end.Sub(start))))
+		})
+	}
+	if ctx.Err() != nil {
+		return w.giveUp(ctx, scope.ID, lease)
+	}
+	if errors.Is(err, db.ErrLeaseLost) || errors.Is(context.Cause(leased), db.ErrLeaseLost) {
+		w.Log.WarnContext(ctx, "a publication lost its lease", "distribution", scope.Distro.String(), "repository", scope.RepositoryID)
+		return nil
+	}
+	w.Log.ErrorContext(ctx, "publication failed", "distribution", scope.Distro.String(), "repository", scope.RepositoryID, "error", err)
+	return w.DB.Update(ctx, func(tx *db.Tx) error {
+		return tx.FailLease(ctx, scope.ID, lease, err.Error(), end.Add(retry(scope.Failures)))
+	})
+}
+
+// giveUp returns a lease when the worker is being stopped, so that the scope
+// need not wait until it runs out.
+func (w *Worker) giveUp(ctx context.Context, scopeID int64, lease string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	err := w.DB.Update(ctx, func(tx *db.Tx) error {
+		return tx.ReleaseLease(ctx, scopeID, lease, w.Now())
+	})
+	if errors.Is(err, db.ErrLeaseLost) {
+		return nil
+	}
+	return err
+}
+
+// keepLease renews a lease until stop is called. The context it returns ends
+// when the lease cannot be held.
+func (w *Worker) keepLease(ctx context.Context, scopeID int64, lease string) (leased context.Context, stop func()) {
+	leased, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ticker := time.NewTicker(leaseTime / 3)
+		defer ticker.Stop()
+		renewed := w.Now()
+		for {
+			select {
+			case <-leased.Done():
+				return
+			case <-ticker.C:
+			}
+			now := w.Now()
+			err := w.DB.Update(leased, func(tx *db.Tx) error {
+				return tx.RenewLease(leased, scopeID, lease, now.Add(leaseTime))
+			})
+			switch {
+			case err == nil:
+				renewed = now
+			case errors.Is(err, db.ErrLeaseLost), w.Now().Sub(renewed) > leaseTime:
+				cancel(errors.Join(db.ErrLeaseLost, err))
+				return
+			}
+		}
+	})
+	return leased, func() {
+		cancel(nil)
+		wg.Wait()
+	}
+}
+
+// pause is how long a scope rests after a publication. A lone push meets a
+// scope that has long rested; a burst is taken in by a few generations, which
+// leave half of the time to others.
+func pause(cost time.Duration) time.Duration { return min(2*cost, maxPause) }
+
+// retry is how long a scope rests after it failed so many times before.
+func retry(failures int64) time.Duration {
+	return min(time.Second<<min(failures, 10), maxRetry)
+}
+
+// Freshness bounds how long a node goes on serving the generation that it knew
+// to be live after another node has replaced it.
+const Freshness = time.Second
+
+// Await waits until a live generation lists a package and every node knows. It
+// returns early, with nil, if the package was deleted.
+func (w *Worker) Await(ctx context.Context, packageID int64) error {
+	for {
+		flipped := w.listen(&w.flipped)
+		p, err := w.DB.PackageByID(ctx, packageID)
+		if errors.Is(err, repo.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		wait := pollInterval / 4
+		if p.Indexed {
+			if !w.DB.Shared() {
+				return nil
+			}
+			return sleep(ctx, Freshness)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-flipped:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,242 @@
+// Package download answers package managers: it takes a request path apart,
+// finds the file it means in the live generation, by its digest or by its
+// path, and sends the bytes or a redirect to where they are.
+//
+// With warm caches no step waits for the database, and only the sending of
+// bytes touches the disk.
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/blob"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/index"
+	"packagecloud/internal/publish"
+	"packagecloud/internal/repo"
+)
+
+// Catalog knows the distributions there are.
+type Catalog interface {
+	// Find finds a distribution version by its index names.
+	Find(os, version string) (repo.DistroVersion, bool)
+}
+
+// Publisher publishes a scope that nobody has pushed to yet, so that an empty
+// repository is a valid one.
+type Publisher interface {
+	Ensure(ctx context.Context, r repo.Repository, v repo.DistroVersion) error
+}
+
+// Redirector gives a URL where clients get an object themselves.
+type Redirector interface {
+	// URL is where the object with a storage key is served, for a while.
+	URL(key string, size int64) string
+}
+
+// Keys gives the public keys of repositories.
+type Keys interface {
+	// PublicKey is the key that signs a repository's metadata, ASCII armoured.
+	PublicKey(ctx context.Context, r repo.Repository) ([]byte, error)
+}
+
+// Handler serves package managers. Its fields must not change once it is used.
+type Handler struct {
+	DB        *db.DB
+	Auth      *auth.Auth
+	Blobs     blob.Store
+	Formats   []format.Format
+	Catalog   func() Catalog
+	Publisher Publisher
+	Keys      Keys
+	// Redirect sends clients elsewhere for package files; nil means that this
+	// server sends the bytes.
+	Redirect Redirector
+	Log      *slog.Logger
+
+	caches caches
+	pairs  pairs
+}
+
+// New completes a handler.
+func New(h Handler) *Handler {
+	h.caches = newCaches()
+	h.pairs = newPairs()
+	return &h
+}
+
+// Flipped makes this node see a new generation at once.
+func (h *Handler) Flipped(scopeID int64) { h.caches.live.Invalidate(scopeID) }
+
+// ServeRepository answers GET and HEAD below a repository's URL. path is
+// relative to it, with percent-encoding undone.
+func (h *Handler) ServeRepository(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error {
+	switch rest, isKey := strings.CutPrefix(path, "gpgkey"); {
+	case isKey && (rest == "" || rest == "/"):
+		return h.serveSigningKey(w, r, rp)
+	case isKey && strings.HasPrefix(rest, "/"):
+		return h.serveKey(w, r, rp, rest[1:])
+	case strings.HasPrefix(path, "packages/"):
+		return h.servePackagePage(w, r, rp, path)
+	}
+	for _, f := range h.Formats {
+		if req, ok := f.Resolve(path); ok {
+			return h.serve(w, r, rp, req)
+		}
+	}
+	return fmt.Errorf("%s in %s: %w", path, rp.FullName(), repo.ErrNotFound)
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, req format.Request) error {
+	if req.Kind == format.PackageFile {
+		f, err := h.storedFile(r.Context(), rp, req.Paths[0])
+		if err != nil {
+			return err
+		}
+		return h.sendPackage(w, r, f)
+	}
+	scope, err := h.scope(r.Context(), rp, req)
+	if err != nil {
+		return err
+	}
+	file, err := h.indexFile(r, scope, req)
+	if err != nil {
+		return err
+	}
+	return h.sendIndex(w, r, file, req.ContentType)
+}
+
+// indexFile finds the file of a scope that a request means.
+func (h *Handler) indexFile(r *http.Request, scope *generation, req format.Request) (db.File, error) {
+	if req.Kind == format.DigestFile {
+		if f, ok := scope.byDigest[req.SHA256]; ok {
+			return f, nil
+		}
+		return h.DB.FileByDigest(r.Context(), scope.scopeID, req.SHA256)
+	}
+	for _, p := range req.Paths {
+		f, ok := scope.byPath[p]
+		if !ok {
+			continue
+		}
+		if f.Pair == "" {
+			h.pairs.saw(r, scope.scopeID, p, scope.number)
+			return f, nil
+		}
+		return h.paired(r, scope, f)
+	}
+	return db.File{}, fmt.Errorf("%s in %s/%s: %w", req.Paths[0], req.OS, req.Version, repo.ErrNotFound)
+}
+
+// paired finds a file that must match the one that the client fetched just
+// before, which may belong to the generation before this one.
+func (h *Handler) paired(r *http.Request, scope *generation, f db.File) (db.File, error) {
+	number, ok := h.pairs.seen(r, scope.scopeID, f.Pair)
+	if !ok || number >= scope.number || number >= f.Generation {
+		return f, nil
+	}
+	old, err := h.DB.FileAt(r.Context(), scope.scopeID, f.Path, number)
+	if errors.Is(err, repo.ErrNotFound) {
+		return f, nil
+	}
+	return old, err
+}
+
+func (h *Handler) serveSigningKey(w http.ResponseWriter, r *http.Request, rp repo.Repository) error {
+	key, err := h.Keys.PublicKey(r.Context(), rp)
+	if err != nil {
+		return err
+	}
+	return sendKey(w, r, key)
+}
+
+// serveKey answers gpgkey/<name>, of signing keys that are retired too.
+func (h *Handler) serveKey(w http.ResponseWriter, r *http.Request, rp repo.Repository, name string) error {
+	k, err := h.DB.Key(r.Context(), rp.ID, name)
+	if err != nil {
+		return err
+	}
+	return sendKey(w, r, k.Public)
+}
+
+// servePackagePage answers packages/<os>/<version>/<file>/download, with or
+// without an extension: the download URL of the API.
+func (h *Handler) servePackagePage(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error {
+	part := strings.Split(path, "/")
+	if len(part) != 5 || part[4] != "download" && !strings.HasPrefix(part[4], "download.") {
+		return fmt.Errorf("%s in %s: %w", path, rp.FullName(), repo.ErrNotFound)
+	}
+	p, err := h.DB.PackageByFilename(r.Context(), rp.ID, part[1], part[2], part[3])
+	if err != nil {
+		return err
+	}
+	f, err := h.storedFile(r.Context(), rp, p.Files[0].Path)
+	if err != nil {
+		return err
+	}
+	return h.sendPackage(w, r, f)
+}
+
+// caches hold what requests need. Everything in them is immutable but for
+// live, which is believed for publish.Freshness.
+type caches struct {
+	scopes    *otter.Cache[scopeKey, int64]              // ids
+	live      *otter.Cache[int64, *generation]           // by scope id
+	files     *otter.Cache[fileKey, *db.StoredFile]      // by path
+	documents *otter.Cache[documentKey, *index.Document] // rendered documents
+}
+
+type scopeKey struct {
+	repositoryID int64
+	os, version  string
+}
+
+type fileKey struct {
+	repositoryID int64
+	path         string
+}
+
+type documentKey struct {
+	documentID, generation int64
+	encoding               format.Encoding
+}
+
+// generation is the live generation of a scope.
+type generation struct {
+	scopeID  int64
+	number   int64
+	byPath   map[string]db.File
+	byDigest map[string]db.File
+}
+
+// fileLife is how long a package file that was found is believed to be there.
+// It is far below the time that files of deleted packages stay.
+const fileLife = 10 * time.Second
+
+func newCaches() caches {
+	return caches{
+		scopes: otter.Must(&otter.Options[scopeKey, int64]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}}),
+		live: otter.Must(&otter.Options[int64, *generation]{
+			MaximumSize:       10_000,
+			ExpiryCalculator:  otter.ExpiryWriting[int64, *generation](publish.Freshness),
+			RefreshCalculator: otter.RefreshWriting[int64, *generation](publish.Freshness / 2),
+			Logger:            &otter.NoopLogger{},
+		}),
+		files: otter.Must(&otter.Options[fileKey, *db.StoredFile]{
+			MaximumSize:      100_000,
+			ExpiryCalculator: otter.ExpiryWriting[fileKey, *db.StoredFile](fileLife),
+			Logger:           &otter.NoopLogger{},
+		}),
+		documents: otter.Must(&otter.Options[documentKey, *index.Document]{MaximumSize: 1000, Logger: &otter.NoopLogger{}}),
+	}
+}
