@@ -1,0 +1,307 @@
+// Package fileblob is a blob.Store of plain files below one folder.
+//
+// The file of a key is its path, with the digests fanned out by their first
+// two digits: packages/ab/abcd…/name. A file gets its name only when all its
+// bytes are on disk, and the call that names it returns when the name is, too.
+package fileblob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"packagecloud/internal/blob"
+)
+
+// Store keeps objects below a folder. It may be shared by processes of one
+// machine.
+type Store struct {
+	dir string
+}
+
+// New makes a store of a folder, which is created if need be.
+func New(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	s := &Store{dir: dir}
+	if err := os.MkdirAll(s.staging(), 0o700); err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	if err := sweep(s.staging()); err != nil {
+		return nil, fmt.Errorf("clean up staging: %w", err)
+	}
+	return s, nil
+}
+
+// staging is where files wait that have no key yet, where the file system
+// cannot keep them without a name.
+func (s *Store) staging() string { return filepath.Join(s.dir, "staging") }
+
+var digestStep = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// path is the file of a key.
+func (s *Store) path(key string) (string, error) {
+	if err := blob.CheckKey(key); err != nil {
+		return "", err
+	}
+	steps := strings.Split(key, "/")
+	if len(steps) < 2 || steps[0] == "staging" {
+		return "", fmt.Errorf("storage key %q: must be in a folder other than staging", key)
+	}
+	if digestStep.MatchString(steps[1]) {
+		steps[0] = filepath.Join(steps[0], steps[1][:2])
+	}
+	return filepath.Join(append([]string{s.dir}, steps...)...), nil
+}
+
+// key is the key of a file, the reverse of path.
+func (s *Store) key(file string) (string, error) {
+	rel, err := filepath.Rel(s.dir, file)
+	if err != nil {
+		return "", err
+	}
+	steps := strings.Split(filepath.ToSlash(rel), "/")
+	if len(steps) > 3 && len(steps[1]) == 2 && digestStep.MatchString(steps[2]) {
+		steps = append(steps[:1], steps[2:]...)
+	}
+	return strings.Join(steps, "/"), nil
+}
+
+// Put implements blob.Store.
+func (s *Store) Put(ctx context.Context, key string, body []byte, a blob.Attributes) error {
+	staged, err := s.Stage(ctx)
+	if err != nil {
+		return err
+	}
+	defer staged.Close() //nolint:errcheck // a failure frees nothing less
+	if _, err := staged.Write(body); err != nil {
+		return fmt.Errorf("store %s: %w", key, err)
+	}
+	return staged.Commit(ctx, key, a)
+}
+
+// Open implements blob.Store.
+func (s *Store) Open(_ context.Context, key string) (blob.Object, error) {
+	path, err := s.path(key)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, missing(key, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", key, err), f.Close())
+	}
+	return &object{f, blob.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}}, nil
+}
+
+// Stat implements blob.Store.
+func (s *Store) Stat(_ context.Context, key string) (blob.Info, error) {
+	path, err := s.path(key)
+	if err != nil {
+		return blob.Info{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return blob.Info{}, missing(key, err)
+	}
+	return blob.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil
+}
+
+// Delete implements blob.Store. Folders that become empty go too.
+func (s *Store) Delete(_ context.Context, key string) error {
+	path, err := s.path(key)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	for dir := filepath.Dir(path); dir != s.dir; dir = filepath.Dir(dir) {
+		if os.Remove(dir) != nil {
+			break
+		}
+	}
+	return nil
+}
+
+// List implements blob.Store.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) {
+		// Keys of a kind share a folder; the prefix decides about the rest.
+		root := s.dir
+		if first, _, ok := strings.Cut(prefix, "/"); ok && blob.CheckKey(first) == nil {
+			root = filepath.Join(s.dir, first)
+		}
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // deleted while we look
+			}
+			if err != nil {
+				return err
+			}
+			if d.IsDir() {
+				if path == s.staging() {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			key, err := s.key(path)
+			if err != nil || !strings.HasPrefix(key, prefix) {
+				return err
+			}
+			info, err := d.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if !yield(blob.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil) {
+				return fs.SkipAll
+			}
+			return nil
+		})
+		if err != nil {
+			yield(blob.Info{}, fmt.Errorf("list %s: %w", prefix, err))
+		}
+	}
+}
+
+// missing tells the absence of a file in the words of package blob.
+func missing(key string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = blob.ErrNotFound
+	}
+	return fmt.Errorf("open %s: %w", key, err)
+}
+
+type object struct {
+	*os.File
+	info blob.Info
+}
+
+func (o *object) Info() blob.Info { return o.info }
+
+// staged is a file without a key.
+type staged struct {
+	store *Store
+	file  *os.File
+	named bool // has a name in the staging folder, to be removed
+}
+
+// Stage implements blob.Store.
+func (s *Store) Stage(context.Context) (blob.Staged, error) {
+	f, named, err := temporary(s.staging())
+	if err != nil {
+		return nil, fmt.Errorf("stage a file: %w", err)
+	}
+	return &staged{store: s, file: f, named: named}, nil
+}
+
+func (t *staged) Write(p []byte) (int, error) { return t.file.Write(p) }
+
+func (t *staged) ReadAt(p []byte, off int64) (int, error) { return t.file.ReadAt(p, off) }
+
+// Commit implements blob.Staged.
+func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) error {
+	path, err := t.store.path(key)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		if err := t.file.Sync(); err != nil {
+			return fmt.Errorf("store %s: %w", key, err)
+		}
+		switch err := t.store.link(t.file, path); {
+		case errors.Is(err, errUnlinkable):
+			return t.again(ctx, key, a)
+		case err != nil:
+			return fmt.Errorf("store %s: %w", key, err)
+		}
+	}
+	if err := t.store.syncFolders(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("store %s: %w", key, err)
+	}
+	return nil
+}
+
+// again stores a copy. A file that was committed and then deleted cannot be
+// given a name any more.
+func (t *staged) again(ctx context.Context, key string, a blob.Attributes) error {
+	info, err := t.file.Stat()
+	if err != nil {
+		return fmt.Errorf("store %s: %w", key, err)
+	}
+	fresh, err := t.store.Stage(ctx)
+	if err != nil {
+		return err
+	}
+	defer fresh.Close() //nolint:errcheck // a failure frees nothing less
+	if _, err := io.Copy(fresh, io.NewSectionReader(t.file, 0, info.Size())); err != nil {
+		return fmt.Errorf("store %s: %w", key, err)
+	}
+	return fresh.Commit(ctx, key, a)
+}
+
+// Close implements blob.Staged.
+func (t *staged) Close() error {
+	err := t.file.Close()
+	if t.named {
+		err = errors.Join(err, os.Remove(t.file.Name()))
+	}
+	return err
+}
+
+// link names a file. A name that exists is left as it is. The folder may be
+// deleted as empty just before; then it is made again.
+func (s *Store) link(f *os.File, path string) error {
+	var err error
+	for range 100 {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			err = name(f, path)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// syncFolders makes the names in a folder durable, and those of the folders
+// down to it. On folders that did not change this costs next to nothing.
+func (s *Store) syncFolders(dir string) error {
+	for {
+		d, err := os.Open(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // a delete came right after
+		case err != nil:
+			return err
+		default:
+			if err := errors.Join(d.Sync(), d.Close()); err != nil {
+				return fmt.Errorf("sync folder: %w", err)
+			}
+		}
+		if dir == s.dir {
+			return nil
+		}
+		dir = filepath.Dir(dir)
+	}
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package fileblob
+
+import "os"
+
+func temporary(dir string) (f *os.File, named bool, err error) { return temporaryNamed(dir) }
+
+func name(f *os.File, path string) error { return os.Link(f.Name(), path) }
