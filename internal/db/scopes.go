@@ -63,6 +63,11 @@ func (r Reader) Scopes(ctx context.Context) ([]ScopeState, error) {
 	return collect(ctx, r.q, "scopes", scanScope, `SELECT `+scopeColumns+` FROM scopes s ORDER BY s.id`)
 }
 
+// ScopesOf lists the scopes of a repository.
+func (r Reader) ScopesOf(ctx context.Context, repositoryID int64) ([]ScopeState, error) {
+	return collect(ctx, r.q, "scopes", scanScope, `SELECT `+scopeColumns+` FROM scopes s WHERE s.repository_id = $1 ORDER BY s.os, s.version`, repositoryID)
+}
+
 // EnsureScope finds the scope of a repository for a distribution version, or
 // records it.
 func (t *Tx) EnsureScope(ctx context.Context, repositoryID int64, v repo.DistroVersion) (int64, error) {

@@ -33,6 +33,8 @@ const (
 	// that after a failure.
 	maxPause = 30 * time.Second
 	maxRetry = time.Minute
+	// ensureTime bounds how long the first client of an empty scope waits.
+	ensureTime = 20 * time.Second
 )
 
 // Signer signs with the key of a repository.
@@ -108,18 +110,12 @@ func (w *Worker) Run(ctx context.Context, n int) {
 
 // idle waits until there may be work.
 func (w *Worker) idle(ctx context.Context, wake <-chan struct{}, failed bool) {
-	wait := pollInterval
+	rest := pollInterval
 	if due, ok, err := w.DB.NextDue(ctx); err == nil && ok && !failed {
 		// A scope that is due this moment may be contended: do not spin.
-		wait = min(wait, max(due.Sub(w.Now()), time.Millisecond))
+		rest = min(rest, max(due.Sub(w.Now()), time.Millisecond))
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-wake:
-	case <-timer.C:
-	}
+	_ = wait(ctx, wake, rest) // Run looks at the context itself
 }
 
 // Step publishes one scope, if one is due. worked is false if there was
@@ -243,39 +239,70 @@ func (w *Worker) Await(ctx context.Context, packageID int64) error {
 	for {
 		flipped := w.listen(&w.flipped)
 		p, err := w.DB.PackageByID(ctx, packageID)
-		if errors.Is(err, repo.ErrNotFound) {
+		switch {
+		case errors.Is(err, repo.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case p.Indexed && w.DB.Shared():
+			return wait(ctx, nil, Freshness)
+		case p.Indexed:
 			return nil
 		}
-		if err != nil {
+		if err := wait(ctx, flipped, pollInterval/4); err != nil {
 			return err
-		}
-		wait := pollInterval / 4
-		if p.Indexed {
-			if !w.DB.Shared() {
-				return nil
-			}
-			return sleep(ctx, Freshness)
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-flipped:
-		case <-timer.C:
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return ctx.Err()
 		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
+// Ensure publishes a scope that was never published, with nothing in it yet. It
+// returns when it is live; repo.ErrUnavailable says that this takes too long.
+func (w *Worker) Ensure(ctx context.Context, r repo.Repository, v repo.DistroVersion) error {
+	ctx, cancel := context.WithTimeout(ctx, ensureTime)
+	defer cancel()
+	var id int64
+	err := w.DB.Update(ctx, func(tx *db.Tx) (err error) {
+		if id, err = tx.EnsureScope(ctx, r.ID, v); err != nil {
+			return err
+		}
+		waiting, err := tx.Changes(ctx, id)
+		if err != nil || len(waiting) > 0 {
+			return err
+		}
+		s, err := tx.ScopeByID(ctx, id)
+		if err != nil || s.Generation > 0 {
+			return err
+		}
+		return tx.AddChange(ctx, id, db.Refresh, 0, w.Now())
+	})
+	if err != nil {
+		return err
+	}
+	w.Wake()
+	for {
+		flipped := w.listen(&w.flipped)
+		s, err := w.DB.ScopeByID(ctx, id)
+		if err == nil && s.Generation > 0 {
+			return nil
+		}
+		if err == nil {
+			err = wait(ctx, flipped, pollInterval/4)
+		}
+		if err != nil {
+			return fmt.Errorf("publish %s of %s for the first time: %w: %w", v, r.FullName(), repo.ErrUnavailable, err)
+		}
+	}
+}
+
+// wait waits for a signal, at most for some time.
+func wait(ctx context.Context, signal <-chan struct{}, atMost time.Duration) error {
+	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-signal:
 	case <-timer.C:
-		return nil
 	}
+	return nil
 }

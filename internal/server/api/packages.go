@@ -1,0 +1,348 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/db"
+	"packagecloud/internal/repo"
+)
+
+// fragmentJSON is a package in lists.
+type fragmentJSON struct {
+	Name            string    `json:"name"`
+	DistroVersion   string    `json:"distro_version"`
+	CreatedAt       timestamp `json:"created_at"`
+	Version         string    `json:"version"`
+	Release         *string   `json:"release"`
+	Epoch           *int64    `json:"epoch"`
+	Scope           *string   `json:"scope"`
+	Private         bool      `json:"private"`
+	Type            repo.Type `json:"type"`
+	Filename        string    `json:"filename"`
+	UploaderName    string    `json:"uploader_name"`
+	Indexed         bool      `json:"indexed"`
+	SHA256          *string   `json:"sha256sum"`
+	Architecture    string    `json:"architecture"`
+	RepositoryHTML  string    `json:"repository_html_url"`
+	PackageURL      string    `json:"package_url"`
+	PackageHTML     string    `json:"package_html_url"`
+	DownloadsDetail string    `json:"downloads_detail_url"`
+	DownloadsSeries string    `json:"downloads_series_url"`
+	DownloadsCount  string    `json:"downloads_count_url"`
+	DownloadURL     string    `json:"download_url"`
+	PromoteURL      string    `json:"promote_url"`
+	DestroyURL      string    `json:"destroy_url"`
+}
+
+// detailsJSON is a package alone.
+type detailsJSON struct {
+	fragmentJSON
+	Repository     string              `json:"repository"`
+	Size           string              `json:"size"`
+	Summary        *string             `json:"summary"`
+	Description    *string             `json:"description"`
+	Dependencies   []repo.Dependencies `json:"dependencies"`
+	MD5            *string             `json:"md5sum"`
+	SHA1           *string             `json:"sha1sum"`
+	SHA512         *string             `json:"sha512sum"`
+	Licenses       []string            `json:"licenses"`
+	RepositoryURL  string              `json:"repository_url"`
+	SelfURL        string              `json:"self_url"`
+	VersionsURL    string              `json:"versions_url"`
+	TotalDownloads int64               `json:"total_downloads_count"`
+}
+
+// orNull is nil for an empty text.
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// split takes the Debian revision off a version: the API shows it apart.
+func split(p *repo.Package) (version, release string) {
+	if i := strings.LastIndexByte(p.Version, '-'); i > 0 && p.Type != repo.RPM {
+		return p.Version[:i], p.Version[i+1:]
+	}
+	return p.Version, p.Release
+}
+
+// packagePath is the API path of a package, without .json.
+func packagePath(r repo.Repository, p *repo.Package) string {
+	segments := []string{string(p.Type), p.Distro.OS, p.Distro.Version, p.Name, p.Architecture, p.Version}
+	if p.Release != "" {
+		segments = append(segments, p.Release)
+	}
+	return self(r) + "/package" + join(segments...)
+}
+
+// versionsPath is the API path of the versions of a package's name.
+func versionsPath(r repo.Repository, t repo.Type, os, version, name, architecture string) string {
+	return self(r) + "/package" + join(string(t), os, version, name, architecture) + "/versions.json"
+}
+
+func (a *API) fragment(ctx context.Context, r repo.Repository, p *repo.Package) (fragmentJSON, error) {
+	download, err := a.downloadURL(ctx, r, p)
+	version, release := split(p)
+	api, file := packagePath(r, p), join(p.Distro.OS, p.Distro.Version, p.Filename())
+	v := fragmentJSON{
+		Name: p.Name, DistroVersion: p.Distro.String(), CreatedAt: timestamp(p.CreatedAt), Version: version, Release: orNull(release),
+		Epoch: p.Epoch, Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed,
+		SHA256: orNull(p.Files[0].SHA256), Architecture: p.Architecture,
+		RepositoryHTML: join(r.Owner, r.Name), PackageURL: api + ".json", PackageHTML: join(r.Owner, r.Name, "packages") + file,
+		DownloadsDetail: api + "/stats/downloads/detail.json", DownloadsSeries: api + "/stats/downloads/series/daily.json",
+		DownloadsCount: api + "/stats/downloads/count.json", DownloadURL: download,
+		PromoteURL: self(r) + file + "/promote.json", DestroyURL: self(r) + file,
+	}
+	return v, err
+}
+
+func (a *API) details(ctx context.Context, r repo.Repository, p *repo.Package) (detailsJSON, error) {
+	f, err := a.fragment(ctx, r, p)
+	file := p.Files[0]
+	v := detailsJSON{
+		fragmentJSON: f, Repository: r.Name, Size: strconv.FormatInt(file.Size, 10), Summary: orNull(p.Summary), Description: orNull(p.Description),
+		Dependencies: p.Dependencies, MD5: orNull(file.MD5), SHA1: orNull(file.SHA1), SHA512: orNull(file.SHA512), Licenses: p.Licenses,
+		RepositoryURL: self(r), SelfURL: f.PackageURL,
+		VersionsURL: versionsPath(r, p.Type, p.Distro.OS, p.Distro.Version, p.Name, p.Architecture),
+	}
+	if p.Type == repo.Dsc { // as packagecloud shows them
+		v.Size += ".0"
+		v.MD5, v.SHA1, v.SHA256, v.SHA512 = nil, nil, nil, nil
+	}
+	return v, err
+}
+
+// downloadURL is complete in itself: that of a private repository has a read
+// token in it.
+func (a *API) downloadURL(ctx context.Context, r repo.Repository, p *repo.Package) (string, error) {
+	u := *a.URL
+	if r.Private {
+		token, err := a.downloadToken(ctx, r)
+		if err != nil {
+			return "", err
+		}
+		u.User = url.UserPassword(token, "")
+	}
+	return fmt.Sprintf("%s%s/download%s?distro_version_id=%d", u.String(),
+		join(r.Owner, r.Name, "packages", p.Distro.OS, p.Distro.Version, p.Filename()), path.Ext(p.Filename()), p.Distro.ID), nil
+}
+
+// downloadTokenName names the read token in the download URLs of the API.
+const downloadTokenName = "download URLs of the API"
+
+// downloadTokens remembers the read tokens of download URLs by repository.
+type downloadTokens struct {
+	mu     *sync.Mutex
+	values map[int64]string
+}
+
+func newDownloadTokens() downloadTokens {
+	return downloadTokens{new(sync.Mutex), make(map[int64]string)}
+}
+
+// forget drops what may have been revoked.
+func (d downloadTokens) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.values)
+}
+
+func (a *API) downloadToken(ctx context.Context, r repo.Repository) (string, error) {
+	a.downloads.mu.Lock()
+	value := a.downloads.values[r.ID]
+	a.downloads.mu.Unlock()
+	// Another node may have revoked it.
+	if value != "" {
+		if g, err := a.Auth.Grant(ctx, value); err == nil && g.RepositoryID == r.ID {
+			return value, nil
+		}
+	}
+	var rt repo.ReadToken
+	err := a.DB.Update(ctx, func(tx *db.Tx) error {
+		masters, err := tx.MasterTokens(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		for _, m := range masters {
+			if m.Name == repo.DefaultMasterToken {
+				rt, _, err = auth.EnsureReadToken(ctx, tx, a.Sealer, m.ID, downloadTokenName, a.Now())
+				return err
+			}
+		}
+		return fmt.Errorf("default master token of %s: %w", r.FullName(), repo.ErrNotFound)
+	})
+	if err != nil {
+		return "", err
+	}
+	a.downloads.mu.Lock()
+	defer a.downloads.mu.Unlock()
+	a.downloads.values[r.ID] = rt.Value
+	return rt.Value, nil
+}
+
+// writePackages answers with a page of selected packages.
+func (a *API) writePackages(w http.ResponseWriter, r *http.Request, c *call, sel db.Selection, pg db.Page) error {
+	sel.RepositoryID = c.repository.ID
+	packages, total, err := a.DB.Packages(r.Context(), sel, pg)
+	if err != nil {
+		return err
+	}
+	list := make([]fragmentJSON, 0, len(packages))
+	for i := range packages {
+		v, err := a.fragment(r.Context(), c.repository, &packages[i])
+		if err != nil {
+			return err
+		}
+		list = append(list, v)
+	}
+	return a.writePage(w, r, list, pg, total)
+}
+
+func (a *API) listPackages(w http.ResponseWriter, r *http.Request, c *call) error {
+	p, err := readParams(w, r)
+	if err != nil {
+		return err
+	}
+	return a.writePackages(w, r, c, db.Selection{}, page(p))
+}
+
+// searchTypes are the words of the search's filter.
+var searchTypes = map[string]repo.Type{"": "", "all": "", "debs": repo.Deb, "deb": repo.Deb, "dscs": repo.Dsc, "dsc": repo.Dsc, "rpms": repo.RPM, "rpm": repo.RPM}
+
+func (a *API) search(w http.ResponseWriter, r *http.Request, c *call) error {
+	p, err := readParams(w, r)
+	if err != nil {
+		return err
+	}
+	sel := db.Selection{Contains: p.get("q"), Architecture: p.get("arch")}
+	if dist := p.get("dist"); dist != "" { // overrides filter
+		sel.OS, sel.Version, _ = strings.Cut(dist, "/")
+	} else {
+		t, ok := searchTypes[p.get("filter")]
+		if !ok {
+			t = repo.Type(p.get("filter")) // of a format that this server has no packages of
+		}
+		sel.Type = t
+	}
+	return a.writePackages(w, r, c, sel, page(p))
+}
+
+// segment is a segment of the path; a "*" stands for everything.
+func segment(r *http.Request, name string) string {
+	if v := r.PathValue(name); v != "*" {
+		return v
+	}
+	return ""
+}
+
+// listNames lists package names with the number of their versions.
+func (a *API) listNames(w http.ResponseWriter, r *http.Request, c *call) error {
+	p, err := readParams(w, r)
+	if err != nil {
+		return err
+	}
+	pg := page(p)
+	sel := db.Selection{
+		RepositoryID: c.repository.ID, Type: repo.Type(segment(r, "type")),
+		OS: segment(r, "distro"), Version: segment(r, "version"), Architecture: segment(r, "arch"),
+	}
+	names, total, err := a.DB.PackageVersions(r.Context(), sel, pg)
+	if err != nil {
+		return err
+	}
+	type versionsJSON struct {
+		Name           string `json:"name"`
+		Count          int64  `json:"versions_count"`
+		VersionsURL    string `json:"versions_url"`
+		RepositoryURL  string `json:"repository_url"`
+		RepositoryHTML string `json:"repository_html_url"`
+	}
+	list := make([]versionsJSON, 0, len(names))
+	for _, n := range names {
+		list = append(list, versionsJSON{
+			Name: n.Name, Count: n.Count, VersionsURL: versionsPath(c.repository, n.Type, n.OS, n.Version, n.Name, n.Architecture),
+			RepositoryURL: self(c.repository), RepositoryHTML: join(c.repository.Owner, c.repository.Name),
+		})
+	}
+	return a.writePage(w, r, list, pg, total)
+}
+
+// selection is the package that a path names, all versions of it.
+func selection(r *http.Request, c *call) db.Selection {
+	return db.Selection{
+		RepositoryID: c.repository.ID, Type: repo.Type(r.PathValue("type")), OS: r.PathValue("distro"), Version: r.PathValue("version"),
+		Name: r.PathValue("name"), Architecture: r.PathValue("arch"),
+	}
+}
+
+func (a *API) listVersions(w http.ResponseWriter, r *http.Request, c *call) error {
+	p, err := readParams(w, r)
+	if err != nil {
+		return err
+	}
+	return a.writePackages(w, r, c, selection(r, c), page(p))
+}
+
+func (a *API) showPackage(w http.ResponseWriter, r *http.Request, c *call) error {
+	sel := selection(r, c)
+	sel.PackageVersion, sel.Release = r.PathValue("pkgversion"), r.PathValue("release")
+	// An epoch may stand in front, as package managers write it.
+	if epoch, version, ok := strings.Cut(sel.PackageVersion, ":"); ok && strings.Trim(epoch, "0123456789") == "" {
+		sel.PackageVersion = version
+	}
+	p, err := a.DB.Package(r.Context(), sel)
+	if err != nil {
+		return err
+	}
+	return a.writeDetails(w, r, c, http.StatusOK, &p)
+}
+
+func (a *API) writeDetails(w http.ResponseWriter, r *http.Request, c *call, status int, p *repo.Package) error {
+	v, err := a.details(r.Context(), c.repository, p)
+	if err != nil {
+		return err
+	}
+	return WriteJSON(w, status, v)
+}
+
+// notFound is the body for a package that is not there: clients print its
+// fields.
+var notFound = map[string][]string{"filename": {"not found"}}
+
+// deletePackage frees the file name at once; the indexes follow.
+func (a *API) deletePackage(w http.ResponseWriter, r *http.Request, c *call) error {
+	p, err := a.DB.PackageByFilename(r.Context(), c.repository.ID, r.PathValue("distro"), r.PathValue("version"), r.PathValue("filename"))
+	if errors.Is(err, repo.ErrNotFound) {
+		return WriteJSON(w, http.StatusNotFound, notFound)
+	}
+	if err != nil {
+		return err
+	}
+	var gone bool
+	err = a.DB.Update(r.Context(), func(tx *db.Tx) (err error) {
+		now := a.Now()
+		if gone, err = tx.DeletePackage(r.Context(), p.ID, now); err != nil || !gone {
+			return err
+		}
+		return tx.AddChange(r.Context(), p.ScopeID, db.PackageChange, p.ID, now)
+	})
+	if err != nil {
+		return err
+	}
+	if !gone { // somebody else was faster
+		return WriteJSON(w, http.StatusNotFound, notFound)
+	}
+	a.Publisher.Wake()
+	return WriteJSON(w, http.StatusOK, struct{}{})
+}

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"packagecloud/internal/repo"
+)
+
+// maxParams bounds a request body that carries no package, and maxParam each
+// value, in bytes.
+const (
+	maxParams = 2 << 20
+	maxParam  = 1 << 20
+)
+
+// params are the parameters of a request, by their Rails names:
+// "repository[name]".
+type params map[string]string
+
+// get is a parameter, or one of its other names; "" if there is none.
+func (p params) get(names ...string) string {
+	for _, n := range names {
+		if v := p[n]; v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// flag reads 1, 0, true and false.
+func (p params) flag(names ...string) (bool, error) {
+	switch v := strings.ToLower(p.get(names...)); v {
+	case "", "0", "false", "off", "no":
+		return false, nil
+	case "1", "true", "on", "yes":
+		return true, nil
+	default:
+		return false, repo.Invalid(names[0], fmt.Sprintf("%q is neither true nor false", v))
+	}
+}
+
+func (p params) query(q url.Values) {
+	for name, values := range q {
+		p[name] = values[0]
+	}
+}
+
+// readParams reads the query and a body of any encoding. Those of the body win.
+func readParams(w http.ResponseWriter, r *http.Request) (params, error) {
+	p := make(params)
+	p.query(r.URL.Query())
+	if r.Body == nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return p, nil
+	}
+	body := http.MaxBytesReader(w, r.Body, maxParams)
+	kind, attributes, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case kind == "multipart/form-data":
+		return p, p.multipart(multipart.NewReader(body, attributes["boundary"]))
+	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
+		return p, p.json(body)
+	}
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	// Some clients send JSON and do not say so.
+	if trimmed := strings.TrimSpace(string(text)); strings.HasPrefix(trimmed, "{") {
+		return p, p.json(strings.NewReader(trimmed))
+	}
+	form, err := url.ParseQuery(string(text))
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	p.query(form)
+	return p, nil
+}
+
+func (p params) multipart(r *multipart.Reader) error {
+	for {
+		part, err := r.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return badRequest(err)
+		}
+		if err := p.part(part); err != nil {
+			return err
+		}
+	}
+}
+
+// part reads one field.
+func (p params) part(part *multipart.Part) error {
+	value, err := io.ReadAll(io.LimitReader(part, maxParam+1))
+	if err != nil {
+		return badRequest(err)
+	}
+	if len(value) > maxParam {
+		return repo.Invalid(part.FormName(), fmt.Sprintf("is longer than %d bytes", maxParam))
+	}
+	p[part.FormName()] = string(value)
+	return nil
+}
+
+// json reads an object whose objects nest as the brackets of a name do:
+// {"repository": {"name": "x"}}.
+func (p params) json(r io.Reader) error {
+	var object map[string]any
+	decoder := json.NewDecoder(r)
+	decoder.UseNumber()
+	if err := decoder.Decode(&object); err != nil && !errors.Is(err, io.EOF) {
+		return badRequest(err)
+	}
+	for name, value := range object {
+		inner, ok := value.(map[string]any)
+		if !ok {
+			p.scalar(name, value)
+			continue
+		}
+		for key, v := range inner {
+			p.scalar(name+"["+key+"]", v)
+		}
+	}
+	return nil
+}
+
+func (p params) scalar(name string, value any) {
+	switch v := value.(type) {
+	case string:
+		p[name] = v
+	case bool:
+		p[name] = strconv.FormatBool(v)
+	case json.Number:
+		p[name] = v.String()
+	}
+}
+
+// badRequest says that a body cannot be read.
+func badRequest(err error) error {
+	return repo.Invalid("base", fmt.Sprintf("the request body cannot be read: %v", err))
+}

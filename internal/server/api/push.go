@@ -1,0 +1,251 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"packagecloud/internal/repo"
+	"packagecloud/internal/upload"
+)
+
+const (
+	// stallTime is how long an upload may bring nothing.
+	stallTime = time.Minute
+	// maxSources bounds the files that come along with a .dsc.
+	maxSources = 1000
+	// maxWait bounds how long a push waits to be indexed.
+	maxWait = 5 * time.Minute
+)
+
+// form is a push as it came in: the files are received while it is read, in
+// whatever order its parts stand.
+type form struct {
+	params
+	file    *upload.File
+	sources []*upload.File
+}
+
+// close discards the staged files.
+func (f *form) close(a *API) {
+	files := f.sources
+	if f.file != nil {
+		files = append(files, f.file)
+	}
+	for _, s := range files {
+		if err := s.Close(); err != nil {
+			a.Log.Warn("cannot discard a staged file", "error", err)
+		}
+	}
+}
+
+// receive reads the multipart body of a push. The form must be closed, also
+// after an error.
+func (a *API) receive(w http.ResponseWriter, r *http.Request) (*form, error) {
+	f := &form{params: make(params)}
+	f.query(r.URL.Query())
+	reader, err := multipartReader(w, r)
+	if err != nil {
+		return f, err
+	}
+	for {
+		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) {
+			return f, nil
+		}
+		if err != nil {
+			return f, broken(r, err)
+		}
+		if err := a.receivePart(r, f, part); err != nil {
+			return f, err
+		}
+	}
+}
+
+func (a *API) receivePart(r *http.Request, f *form, part *multipart.Part) error {
+	switch name := part.FormName(); name {
+	case "package[package_file]", "package_file":
+		if f.file != nil {
+			return repo.Invalid("package_file", "was sent twice")
+		}
+		file, err := a.Uploader.Receive(r.Context(), part.FileName(), part)
+		if err != nil {
+			return broken(r, err)
+		}
+		f.file = file
+	case "package[source_files][]", "package[source_files]", "source_files[]":
+		if len(f.sources) == maxSources {
+			return repo.Invalid("source_files", fmt.Sprintf("more than %d files", maxSources))
+		}
+		file, err := a.Uploader.Receive(r.Context(), part.FileName(), part)
+		if err != nil {
+			return broken(r, err)
+		}
+		f.sources = append(f.sources, file)
+	default:
+		if len(f.params) > 100 {
+			return repo.Invalid("base", "the form has too many fields")
+		}
+		return f.part(part)
+	}
+	return nil
+}
+
+// errBroken says that the client stopped in the middle of its upload.
+var errBroken = errors.New("the upload broke off")
+
+// broken tells a body that cannot be read from a failure of ours.
+func broken(r *http.Request, err error) error {
+	switch {
+	case errors.Is(err, upload.ErrTooLarge):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF), r.Context().Err() != nil, isTimeout(err):
+		return fmt.Errorf("%w: %w: %w", repo.Invalid("package_file", "the upload broke off before its end"), errBroken, err)
+	case strings.Contains(err.Error(), "multipart:"), strings.Contains(err.Error(), "mime"):
+		return badRequest(err)
+	}
+	return err
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// multipartReader finds the boundary of a body. One client sends no
+// Content-Type; then the body's first line tells.
+func multipartReader(w http.ResponseWriter, r *http.Request) (*multipart.Reader, error) {
+	body := &stallReader{body: r.Body, control: http.NewResponseController(w)}
+	kind, attributes, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err == nil && kind == "multipart/form-data" && attributes["boundary"] != "" {
+		return multipart.NewReader(body, attributes["boundary"]), nil
+	}
+	if r.Header.Get("Content-Type") != "" {
+		return nil, repo.Invalid("package_file", "send the package as multipart/form-data, in a part named package[package_file]")
+	}
+	buffered := bufio.NewReaderSize(body, 4096)
+	line, _ := buffered.Peek(200)
+	line, _, found := bytes.Cut(line, []byte("\r\n"))
+	if boundary, ok := bytes.CutPrefix(line, []byte("--")); found && ok && len(boundary) > 0 && len(boundary) <= 70 {
+		return multipart.NewReader(buffered, string(boundary)), nil
+	}
+	return nil, repo.Invalid("package_file", "can't be blank: send the package as multipart/form-data, in a part named package[package_file]")
+}
+
+// stallReader ends a request whose body brings nothing for stallTime.
+type stallReader struct {
+	body    io.Reader
+	control *http.ResponseController
+	set     time.Time
+}
+
+func (s *stallReader) Read(p []byte) (int, error) {
+	// Not each time: a deadline costs more than a small read.
+	if now := time.Now(); now.Sub(s.set) > stallTime/10 {
+		if err := s.control.SetReadDeadline(now.Add(stallTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return 0, fmt.Errorf("set a deadline: %w", err)
+		}
+		s.set = now
+	}
+	return s.body.Read(p)
+}
+
+// distro is the distribution version that a push names: by its id, or by its
+// name as "ubuntu/jammy".
+func (a *API) distro(p params) (repo.DistroVersion, error) {
+	const field = "distro_version_id"
+	v := p.get("package[distro_version_id]", field)
+	if v == "" {
+		return repo.DistroVersion{}, repo.Invalid(field, "can't be blank: give the id of a distribution version, see /api/v1/distributions.json")
+	}
+	if os, version, ok := strings.Cut(v, "/"); ok {
+		if d, ok := a.Catalog().Find(os, version); ok {
+			return d, nil
+		}
+	} else if id, err := strconv.ParseInt(v, 10, 64); err == nil {
+		if d, ok := a.Catalog().ByID(id); ok {
+			return d, nil
+		}
+	}
+	return repo.DistroVersion{}, repo.Invalid(field, fmt.Sprintf("%q is no distribution version, see /api/v1/distributions.json", v))
+}
+
+func (a *API) pushPackage(w http.ResponseWriter, r *http.Request, c *call) error {
+	f, err := a.receive(w, r)
+	defer f.close(a)
+	if err != nil {
+		return err
+	}
+	if f.file == nil {
+		return repo.Invalid("package_file", "can't be blank")
+	}
+	v, err := a.distro(f.params)
+	if err != nil {
+		return err
+	}
+	p, err := a.Uploader.Push(r.Context(), upload.Push{Repository: c.repository, Distro: v, User: c.user, File: f.file, Sources: f.sources})
+	if err != nil {
+		return err
+	}
+	if f.get("wait") == "indexed" {
+		if p.Indexed, err = a.await(w, r, p.ID); err != nil {
+			return err
+		}
+	}
+	return a.writeDetails(w, r, c, http.StatusCreated, p)
+}
+
+// await waits until a package is installable. That it takes too long is no
+// error: the package is recorded, and the answer says that it is not indexed.
+func (a *API) await(w http.ResponseWriter, r *http.Request, id int64) (indexed bool, err error) {
+	// The deadline of the body would end the wait.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return false, fmt.Errorf("clear the deadline: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), maxWait)
+	defer cancel()
+	err = a.Publisher.Await(ctx, id)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// contents tells which files must be pushed along with a .dsc.
+func (a *API) contents(w http.ResponseWriter, r *http.Request, _ *call) error {
+	f, err := a.receive(w, r)
+	defer f.close(a)
+	if err != nil {
+		return err
+	}
+	if f.file == nil {
+		return repo.Invalid("package_file", "can't be blank")
+	}
+	v, err := a.distro(f.params)
+	if err != nil {
+		return err
+	}
+	p, err := a.Uploader.Read(r.Context(), f.file, v)
+	if err != nil {
+		return err
+	}
+	type fileJSON struct {
+		Filename string `json:"filename"`
+		Size     int64  `json:"size"`
+		MD5      string `json:"md5sum"`
+	}
+	files := make([]fileJSON, 0, len(p.Files))
+	for _, s := range p.Files[1:] {
+		files = append(files, fileJSON{Filename: s.Name, Size: s.Size, MD5: s.MD5})
+	}
+	return WriteJSON(w, http.StatusOK, map[string]any{"files": files})
+}
