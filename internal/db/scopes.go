@@ -118,6 +118,17 @@ func (r Reader) Backlog(ctx context.Context) (int64, time.Time, error) {
 	return n, fromMillis(oldest.Int64), nil
 }
 
+// LostPackages lists the packages that wait to be published, or to be taken
+// out, without a change that says so. There are none unless rows were lost.
+func (r Reader) LostPackages(ctx context.Context) ([]int64, error) {
+	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
+	return collect(ctx, r.q, "packages", scan, `
+		SELECT p.id FROM packages p
+		WHERE (p.deleted_at IS NULL AND NOT p.indexed OR p.deleted_at IS NOT NULL AND p.retired_at IS NULL)
+			AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.scope_id = p.scope_id AND c.package_id = p.id)
+		ORDER BY p.id LIMIT 1000`)
+}
+
 // PendingScopes lists the scopes of a kind of change that wait.
 func (r Reader) PendingScopes(ctx context.Context, kind ChangeKind) ([]int64, error) {
 	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }

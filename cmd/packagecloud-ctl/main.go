@@ -1,0 +1,29 @@
+// Command packagecloud-ctl administers a packagecloud server.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"packagecloud/internal/ctl"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := ctl.Command(version).ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, ctl.ErrFound) {
+		fmt.Fprintln(os.Stderr, "packagecloud-ctl:", err)
+	}
+	os.Exit(1)
+}

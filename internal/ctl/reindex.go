@@ -1,0 +1,100 @@
+package ctl
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"packagecloud/internal/db"
+	"packagecloud/internal/node"
+)
+
+func reindexEverythingCommand(o *options) *cobra.Command {
+	var workers int
+	c := &cobra.Command{
+		Use:   "reindex-everything",
+		Short: "Make every index again from the database",
+		Long: `Make every index of every repository again from the database, and sign it anew.
+Clients go on working: each index is replaced when its new one is whole.
+
+The work is done by this command and by the servers that run. What is left to do
+is kept in the database: interrupt the command when you like, and run it again
+to go on where it stopped.`,
+		Args: cobra.NoArgs,
+		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
+			left, total, err := order(cmd.Context(), n.DB)
+			if err != nil {
+				return err
+			}
+			if left < total {
+				fmt.Fprintf(cmd.ErrOrStderr(), "Going on: %d of %d distributions are left from an earlier run.\n", left, total)
+			}
+			step, end := progress(cmd.ErrOrStderr(), "reindexing")
+			defer end()
+			if err := reindex(cmd.Context(), n, workers, left, step); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d distributions were indexed.\n", left)
+			return nil
+		}),
+	}
+	c.Flags().IntVar(&workers, "workers", 2, "how many distributions to index at the same time")
+	return c
+}
+
+// order records that everything is to be made again, unless a run that was
+// interrupted has done so. left of total distributions are to be done.
+func order(ctx context.Context, d *db.DB) (left, total int, err error) {
+	err = d.Update(ctx, func(tx *db.Tx) error {
+		scopes, err := tx.Scopes(ctx)
+		if err != nil {
+			return err
+		}
+		waiting, err := tx.PendingScopes(ctx, db.Rebuild)
+		if err != nil {
+			return err
+		}
+		if left, total = len(waiting), len(scopes); left > 0 {
+			return nil
+		}
+		left = total
+		for _, s := range scopes {
+			if err := tx.AddChange(ctx, s.ID, db.Rebuild, 0, time.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return left, total, err
+}
+
+// reindex works until nothing of the order is left.
+func reindex(ctx context.Context, n *node.Node, workers, total int, step func(done, total int)) error {
+	work, stop := context.WithCancel(ctx)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		n.Worker.Run(work, workers)
+	}()
+	defer func() {
+		stop()
+		<-finished
+	}()
+	for {
+		waiting, err := n.DB.PendingScopes(ctx, db.Rebuild)
+		if err != nil {
+			return err
+		}
+		step(total-len(waiting), total)
+		if len(waiting) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("interrupted with %d of %d distributions left: run the command again to go on", len(waiting), total)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package ctl
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"packagecloud/internal/node"
+	"packagecloud/internal/verify"
+)
+
+func verifyCommand(o *options) *cobra.Command {
+	var quick bool
+	c := &cobra.Command{
+		Use:   "verify",
+		Short: "Prove that what is stored and served is what the database says",
+		Long: `Compare the database with what is stored: the bytes of every package file, every
+live index with the packages it must list, and every signature with its key.
+Problems are printed one to a line; the command exits with 1 if there is any.
+
+It reads only, and may run beside a working server.`,
+		Args: cobra.NoArgs,
+		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
+			step, end := progress(cmd.ErrOrStderr(), "verifying")
+			v := verify.Verifier{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, Origin: n.Config.ExternalURL.Host, Quick: quick, Progress: step}
+			problems := []verify.Problem{}
+			summary, err := v.Run(cmd.Context(), func(p verify.Problem) { problems = append(problems, p) })
+			end()
+			if err != nil {
+				return err
+			}
+			result := struct {
+				verify.Summary
+				List []verify.Problem `json:"list"`
+			}{summary, problems}
+			err = o.result(cmd, result, func(w io.Writer) {
+				for _, p := range problems {
+					fmt.Fprintf(w, "%s: %s\n", p.Object, p.What)
+				}
+				fmt.Fprintf(w, "%d files (%d bytes), %d distributions, %d indexes, %d signatures: %d problems\n",
+					summary.Files, summary.Bytes, summary.Scopes, summary.Documents, summary.Signatures, summary.Problems)
+			})
+			if err == nil && len(problems) > 0 {
+				return ErrFound
+			}
+			return err
+		}),
+	}
+	c.Flags().BoolVar(&quick, "quick", false, "compare the sizes of package files, and do not read them")
+	return c
+}

@@ -1,0 +1,99 @@
+package serve
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"packagecloud/internal/config"
+	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/node"
+)
+
+// Command is the command line of the server.
+func Command(version string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "packagecloud",
+		Short: "A package repository server",
+		Long: `packagecloud serves package repositories to apt, dnf, zypper and others.
+
+Without any configuration it listens on localhost and keeps everything in the
+folder ./data. Administer it with packagecloud-ctl, push with package_cloud.`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(serveCommand(version), sampleCommand())
+	return root
+}
+
+func serveCommand(version string) *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server until it is interrupted.
+
+The configuration is read from ` + config.DefaultPath + ` if that exists, or from
+the file given by --config. Environment variables named PACKAGECLOUD_<KEY>
+override it. docs/configuration.md lists every key.`,
+		Example: "  packagecloud serve\n  PACKAGECLOUD_LISTEN_ADDRESS=:8080 PACKAGECLOUD_EXTERNAL_URL=http://packages.example.com packagecloud serve",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(path, os.Environ())
+			if err != nil {
+				return err
+			}
+			n, err := node.Open(cmd.Context(), c, Logger(c, cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			err = Run(cmd.Context(), n, cmd.OutOrStdout(), version)
+			if cerr := n.Close(); err == nil {
+				err = cerr
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&path, "config", "", "configuration file (default "+config.DefaultPath+", if it exists)")
+	return c
+}
+
+// Logger makes the logger of a configuration.
+func Logger(c *config.Config, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func sampleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "sample [FOLDER]",
+		Short: "Write two small packages to try the server with",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			files, err := samples()
+			if err != nil {
+				return err
+			}
+			for name, body := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), body, 0o644); err != nil {
+					return fmt.Errorf("write a sample package: %w", err)
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(dir, name))
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,164 @@
+// Package serve runs a node: the HTTP server, the workers that publish, and
+// the collection of what is not needed any more.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"packagecloud/internal/collect"
+	"packagecloud/internal/node"
+	"packagecloud/internal/server"
+	"packagecloud/internal/server/api"
+	"packagecloud/internal/server/download"
+	"packagecloud/internal/server/install"
+)
+
+const (
+	// collectInterval is how often old files are removed.
+	collectInterval = 5 * time.Minute
+	// reloadInterval is how often distributions that were added are looked for.
+	reloadInterval = 5 * time.Second
+	// shutdownTime is how long requests under way may take when the server is
+	// stopped.
+	shutdownTime = 30 * time.Second
+)
+
+// Handler puts the HTTP side of a node together.
+func Handler(n *node.Node) http.Handler {
+	c := n.Config
+	downloads := download.New(download.Handler{
+		DB: n.DB, Auth: n.Auth, Blobs: n.Blobs, Formats: n.Formats, Publisher: n.Worker, Keys: n.Keys, Log: n.Log,
+		Catalog: func() download.Catalog { return n.Catalog() },
+	})
+	n.Worker.Flipped = downloads.Flipped
+	s := &server.Server{
+		Auth: n.Auth, Repositories: downloads, Log: n.Log, TrustedProxies: c.TrustedProxies,
+		API: api.New(api.API{
+			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Uploader: n.Uploader, Publisher: n.Worker, Keys: n.Keys,
+			Catalog: func() api.Catalog { return n.Catalog() }, URL: c.ExternalURL, Log: n.Log, Now: time.Now,
+		}),
+		Install: &install.Handler{
+			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Catalog: func() install.Catalog { return n.Catalog() },
+			URL: c.ExternalURL, Now: time.Now, Forget: n.Auth.Forget,
+		},
+		Ready: func(ctx context.Context) error {
+			_, _, err := n.DB.Backlog(ctx)
+			return err
+		},
+	}
+	return s.Handler()
+}
+
+// Run serves until the context ends, then lets requests under way finish. It
+// tells people on out where the server is.
+func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error {
+	c := n.Config
+	handler := Handler(n)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.ListenAddress, err)
+	}
+	forget, err := writePID(c.PIDFile)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer forget()
+	first, err := firstStart(ctx, n)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { n.Worker.Run(background, c.IndexWorkers) })
+	wg.Go(func() {
+		collector := collect.Collector{
+			DB: n.DB, Blobs: n.Blobs, IndexGrace: c.IndexGracePeriod, PackageGrace: c.PackageGracePeriod, Log: n.Log, Now: time.Now,
+		}
+		collector.Run(background, collectInterval)
+	})
+	wg.Go(func() { reload(background, n) })
+	defer wg.Wait()
+	defer stop()
+
+	fmt.Fprintf(out, "packagecloud %s serves %s (%s, data in %s)\n", version, c.ExternalURL, n.DB.Engine(), c.DataDirectory)
+	if first != nil {
+		first.print(out, c.ExternalURL.String())
+	}
+	return listen(ctx, n, handler, listener)
+}
+
+// listen serves HTTP until the context ends.
+func listen(ctx context.Context, n *node.Node, handler http.Handler, l net.Listener) error {
+	c := n.Config
+	s := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(n.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if c.TLSCertificateFile != "" {
+			failed <- s.ServeTLS(l, c.TLSCertificateFile, c.TLSKeyFile)
+			return
+		}
+		failed <- s.Serve(l)
+	}()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	n.Log.Info("stopping")
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if err := s.Shutdown(end); err != nil {
+		return errors.Join(fmt.Errorf("stop: requests were cut off after %s", shutdownTime), s.Close())
+	}
+	return nil
+}
+
+// reload takes in distributions that an administrator adds.
+func reload(ctx context.Context, n *node.Node) {
+	ticker := time.NewTicker(reloadInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := n.ReloadCatalog(ctx); err != nil && ctx.Err() == nil {
+			n.Log.Error("cannot read the distributions", "error", err)
+		}
+	}
+}
+
+// writePID writes the process id where packagecloud-ctl restart looks for it.
+func writePID(path string) (forget func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	text := strconv.Itoa(os.Getpid()) + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return nil, fmt.Errorf("write the pid file: %w", err)
+	}
+	return func() {
+		if have, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(have)) == strings.TrimSpace(text) {
+			_ = os.Remove(path)
+		}
+	}, nil
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"packagecloud/internal/repo"
+	"packagecloud/internal/server/api"
+	"packagecloud/internal/upload"
+)
+
+var errMethod = api.ErrMethod
+
+// statuses says what each kind of error is in HTTP. The first that fits
+// counts; everything else is a failure of ours.
+var statuses = []struct {
+	err    error
+	status int
+	text   string // what clients are told; API clients depend on some
+}{
+	{repo.ErrUnauthenticated, http.StatusUnauthorized, "Unauthenticated"},
+	{repo.ErrForbidden, http.StatusForbidden, "Forbidden"},
+	{repo.ErrNotFound, http.StatusNotFound, "not_found"},
+	{errMethod, http.StatusMethodNotAllowed, "Method not allowed"},
+	{upload.ErrTooLarge, http.StatusRequestEntityTooLarge, "The file is too large"},
+	{repo.ErrUnavailable, http.StatusServiceUnavailable, "Temporarily unavailable, try again"},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "Temporarily unavailable, try again"},
+}
+
+// fail answers with an error, and logs it if it is ours.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody waits for the answer
+	}
+	var invalid *repo.InvalidError
+	if errors.As(err, &invalid) {
+		s.refuse(w, r, invalid)
+		return
+	}
+	status, text := http.StatusInternalServerError, "Internal error"
+	for _, known := range statuses {
+		if errors.Is(err, known.err) {
+			status, text = known.status, known.text
+			break
+		}
+	}
+	switch status {
+	case http.StatusInternalServerError, http.StatusServiceUnavailable:
+		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", redact(r.URL.Path), "status", status, "error", err)
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Basic realm="packagecloud"`)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	clearEntity(w.Header())
+	if isAPI(r) {
+		_ = api.WriteJSON(w, status, map[string]string{"error": text})
+		return
+	}
+	_ = writeText(w, status, text+"\n")
+}
+
+// refuse answers with what is wrong with a request.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, invalid *repo.InvalidError) {
+	clearEntity(w.Header())
+	if isAPI(r) {
+		_ = api.WriteJSON(w, http.StatusUnprocessableEntity, invalid.Fields)
+		return
+	}
+	_ = writeText(w, http.StatusUnprocessableEntity, invalid.Error()+"\n")
+}
+
+// clearEntity drops what was said of an answer that is not sent.
+func clearEntity(h http.Header) {
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Disposition", "Content-Length", "Accept-Ranges"} {
+		h.Del(name)
+	}
+	h.Set("Cache-Control", "no-store")
+}
+
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+func writeText(w http.ResponseWriter, status int, text string) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // the client went away
+	return nil
+}

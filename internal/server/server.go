@@ -1,0 +1,137 @@
+// Package server is the HTTP side of the product: it routes, names every error
+// by its status, and protects the process from slow and hostile clients. What
+// requests mean is known by its packages api, install and download.
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/repo"
+)
+
+// Repositories serves package managers.
+type Repositories interface {
+	ServeRepository(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error
+}
+
+// Install serves what install scripts ask for.
+type Install interface {
+	Serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, name string) error
+}
+
+// API serves /api/.
+type API interface {
+	Serve(w http.ResponseWriter, r *http.Request) error
+}
+
+// Server routes requests. Its fields must not change once it is used.
+type Server struct {
+	Auth         *auth.Auth
+	API          API
+	Install      Install
+	Repositories Repositories
+	// Ready reports whether the server can do its work; nil means it can.
+	Ready func(ctx context.Context) error
+	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	Log            *slog.Logger
+}
+
+// Handler is the whole server.
+func (s *Server) Handler() http.Handler {
+	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.route(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}))
+}
+
+// route finds who answers. Names of users and repositories need no escapes, so
+// that the path can be taken apart decoded; formats get the rest.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch first {
+	case "api":
+		return s.API.Serve(w, r)
+	case "healthz":
+		return s.health(w, r)
+	case "install":
+		return s.install(w, r, rest)
+	case "priv":
+		return s.private(w, r, rest)
+	case "":
+		return s.hello(w, r)
+	}
+	return s.repository(w, r, first+"/"+rest)
+}
+
+// health answers balancers and monitors.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	if s.Ready != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if err := s.Ready(ctx); err != nil {
+			return fmt.Errorf("%w: %w", repo.ErrUnavailable, err)
+		}
+	}
+	return writeText(w, http.StatusOK, "ok\n")
+}
+
+func (s *Server) hello(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Path != "/" {
+		return fmt.Errorf("%s: %w", r.URL.Path, repo.ErrNotFound)
+	}
+	return writeText(w, http.StatusOK, "packagecloud: a package repository server.\nRepositories are at /USER/REPOSITORY/, the API is at /api/v1/.\n")
+}
+
+// install answers /install/repositories/:user/:repo/:name.
+func (s *Server) install(w http.ResponseWriter, r *http.Request, rest string) error {
+	part := strings.Split(rest, "/")
+	if len(part) != 4 || part[0] != "repositories" {
+		return fmt.Errorf("%s: %w", r.URL.Path, repo.ErrNotFound)
+	}
+	rp, err := s.Auth.Repository(r.Context(), part[1], part[2])
+	if err != nil {
+		return err
+	}
+	return s.Install.Serve(w, r, rp, part[3])
+}
+
+// private answers /priv/:token/:user/:repo/…, for clients that cannot send
+// credentials.
+func (s *Server) private(w http.ResponseWriter, r *http.Request, rest string) error {
+	token, rest, ok := strings.Cut(rest, "/")
+	if !ok || token == "" {
+		return fmt.Errorf("/priv/: %w", repo.ErrNotFound)
+	}
+	r = r.Clone(r.Context())
+	r.SetBasicAuth(token, "")
+	return s.repository(w, r, rest)
+}
+
+// repository answers package managers.
+func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return errMethod
+	}
+	part := strings.SplitN(path, "/", 3)
+	if len(part) < 3 {
+		return fmt.Errorf("%s: %w", path, repo.ErrNotFound)
+	}
+	rp, err := s.Auth.Repository(r.Context(), part[0], part[1])
+	if err != nil {
+		return err
+	}
+	token, _ := auth.Token(r)
+	if err := s.Auth.MayRead(r.Context(), token, rp); err != nil {
+		return err
+	}
+	return s.Repositories.ServeRepository(w, r, rp, part[2])
+}

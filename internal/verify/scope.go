@@ -1,0 +1,256 @@
+package verify
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/index"
+	"packagecloud/internal/publish"
+	"packagecloud/internal/repo"
+	"packagecloud/internal/sign"
+)
+
+// scope verifies the live generation of a scope, in one snapshot.
+func (r *run) scope(ctx context.Context, tx *db.Tx, id int64) error {
+	s, err := tx.ScopeByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	rp, err := tx.RepositoryByID(ctx, s.RepositoryID)
+	if err != nil {
+		return err
+	}
+	name := rp.FullName() + "/" + s.Distro.String()
+	if s.Failures > 0 {
+		r.report(name, "could not be published %d times in a row, the last time because: %s", s.Failures, s.LastError)
+	}
+	if s.Generation == 0 {
+		return nil
+	}
+	i := slices.IndexFunc(r.Formats, func(f format.Format) bool { return f.Name() == s.Distro.Format })
+	if i < 0 {
+		r.report(name, "this program has no format %q", s.Distro.Format)
+		return nil
+	}
+	sc := &scope{run: r, tx: tx, state: s, repository: rp, name: name, format: r.Formats[i]}
+	if err := sc.documents(ctx); err != nil {
+		return err
+	}
+	return sc.entryPoints(ctx)
+}
+
+// scope is a scope being verified.
+type scope struct {
+	*run
+	tx         *db.Tx
+	state      db.ScopeState
+	repository repo.Repository
+	name       string
+	format     format.Format
+	rendered   []format.Rendered
+	files      map[string]db.File
+}
+
+func (s *scope) documents(ctx context.Context) error {
+	rows, err := s.tx.Documents(ctx, s.state.ID)
+	if err != nil {
+		return err
+	}
+	files, err := s.tx.LiveFiles(ctx, s.state.ID)
+	if err != nil {
+		return err
+	}
+	s.files = make(map[string]db.File, len(files))
+	for _, f := range files {
+		s.files[f.Path] = f
+	}
+	lists := make([]string, 0, len(rows))
+	have := make(map[string]db.Document, len(rows))
+	for _, d := range rows {
+		if !d.ChangedAt.IsZero() {
+			lists, have[d.Name] = append(lists, d.List), d
+		}
+	}
+	slices.Sort(lists)
+	for _, d := range s.format.Documents(s.state.Distro, slices.Compact(lists)) {
+		row, ok := have[d.Name]
+		if !ok {
+			s.report(s.name+"/"+d.Name, "was never published: run packagecloud-ctl reindex-everything")
+			continue
+		}
+		s.rendered = append(s.rendered, format.Rendered{Document: d, Entries: row.Entries, ChangedAt: row.ChangedAt, Forms: row.Forms})
+		if err := s.document(ctx, d, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// document compares segments with the rows they stand for, and the sums of
+// the whole with those that are published.
+func (s *scope) document(ctx context.Context, d format.Document, row db.Document) error {
+	s.summary.Documents++
+	name := s.name + "/" + d.Name
+	segments, err := s.tx.Segments(ctx, row.ID, s.state.Generation)
+	if err != nil {
+		return err
+	}
+	store := publish.Segments{Store: s.Blobs}
+	for e := range format.Encoding(format.Encodings) {
+		form := row.Forms[e]
+		sum, err := digest(ctx, index.NewDocument(e, segments).Reader(ctx, store))
+		if err != nil {
+			s.report(name+e.Suffix(), "cannot be read: %v: run packagecloud-ctl reindex-everything", err)
+			return nil
+		}
+		if sum != form.SHA256 {
+			s.report(name+e.Suffix(), "has the SHA-256 %s, and %s is recorded: run packagecloud-ctl reindex-everything", sum, form.SHA256)
+		}
+		if f, ok := s.files[d.Name+e.Suffix()]; slices.Contains(d.Encodings, e) && (!ok || f.SHA256 != form.SHA256 || f.Size != form.Size) {
+			s.report(name+e.Suffix(), "is not the file that clients get: run packagecloud-ctl reindex-everything")
+		}
+	}
+	waits, err := s.tx.Changes(ctx, s.state.ID)
+	if err != nil || len(waits) > 0 {
+		return err // what the rows say is not published yet
+	}
+	return s.entries(ctx, d, segments)
+}
+
+// entries compares a document with the entries in the database, in both of its
+// compressed forms.
+func (s *scope) entries(ctx context.Context, d format.Document, segments []index.Segment) error {
+	name := s.name + "/" + d.Name
+	store := publish.Segments{Store: s.Blobs}
+	zipped, err := gzip.NewReader(index.NewDocument(format.Gzip, segments).Reader(ctx, store))
+	if err != nil {
+		s.report(name+".gz", "is no gzip file: %v", err)
+		return nil
+	}
+	plain := index.NewDocument(format.Plain, segments).Reader(ctx, store)
+	compare := func(what string, text []byte) error {
+		for _, r := range []io.Reader{plain, zipped} {
+			got := make([]byte, len(text))
+			if _, err := io.ReadFull(r, got); err != nil || text != nil && !bytes.Equal(got, text) {
+				return fmt.Errorf("%s: %w", what, errDiffers)
+			}
+		}
+		return nil
+	}
+	skip := func(first int64) error {
+		for _, g := range segments {
+			if g.First == first {
+				n := g.Size[format.Plain]
+				_, err1 := io.CopyN(io.Discard, plain, n)
+				_, err2 := io.CopyN(io.Discard, zipped, n)
+				return errors.Join(err1, err2)
+			}
+		}
+		return nil
+	}
+	err = skip(index.HeadFirst)
+	if err == nil {
+		listed := db.Listed{ScopeID: s.state.ID, Lists: d.Lists}
+		err = s.tx.Entries(ctx, listed, d.Kind, index.HeadFirst+1, index.TailFirst, func(id int64, text []byte) error {
+			return compare(fmt.Sprintf("package %d", id), text)
+		})
+	}
+	if err == nil {
+		err = skip(index.TailFirst)
+	}
+	if err == nil && (!ended(plain) || !ended(zipped)) {
+		err = fmt.Errorf("its end: %w", errDiffers)
+	}
+	if errors.Is(err, errDiffers) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		s.report(name, "is not what the database says, at %v: run packagecloud-ctl reindex-everything", err)
+		return nil
+	}
+	return err
+}
+
+var errDiffers = errors.New("the index differs")
+
+func ended(r io.Reader) bool {
+	n, err := io.CopyN(io.Discard, r, 1)
+	return n == 0 && err == io.EOF
+}
+
+// entryPoints makes the entry points again and compares them, and checks the
+// signatures with the repository's keys.
+func (s *scope) entryPoints(ctx context.Context) error {
+	rows, err := s.tx.Keys(ctx, s.repository.ID)
+	if err != nil {
+		return err
+	}
+	keys := slices.DeleteFunc(rows, func(k repo.Key) bool { return k.Type != repo.RepositoryKey })
+	var newest db.File
+	for _, f := range s.files {
+		if f.DocumentID == 0 && f.Generation > newest.Generation {
+			newest = f
+		}
+	}
+	points, err := s.format.EntryPoints(format.Snapshot{
+		Repository: s.repository, Distro: s.state.Distro, Origin: s.Origin,
+		Generation: newest.Generation, Time: newest.CreatedAt, Documents: s.rendered,
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range points {
+		name := s.name + "/" + p.Path
+		f, ok := s.files[p.Path]
+		if !ok {
+			s.report(name, "is missing: run packagecloud-ctl reindex-everything")
+			continue
+		}
+		body, err := s.readAll(ctx, f)
+		if err != nil {
+			s.report(name, "cannot be read: %v: run packagecloud-ctl reindex-everything", err)
+			continue
+		}
+		if err := check(p, body, keys); err != nil {
+			s.report(name, "%v: run packagecloud-ctl reindex-everything", err)
+		}
+		if p.Sign == format.ClearSigned || p.Sign == format.DetachSigned {
+			s.summary.Signatures++
+		}
+	}
+	return nil
+}
+
+// check compares an entry point with what it must be.
+func check(p format.EntryPoint, body []byte, keys []repo.Key) error {
+	if p.Sign == format.Unsigned {
+		if !bytes.Equal(body, p.Body) {
+			return errors.New("does not list the documents of the live generation")
+		}
+		return nil
+	}
+	err := errors.New("the repository has no signing key")
+	for _, k := range keys {
+		switch p.Sign {
+		case format.ClearSigned:
+			var text []byte
+			if text, err = sign.VerifyClear(k.Public, body); err == nil && !bytes.Equal(text, p.Body) {
+				err = errors.New("does not list the documents of the live generation")
+			}
+		case format.DetachSigned:
+			err = sign.VerifyDetached(k.Public, p.Body, body)
+		case format.PublicKey:
+			if err = nil; !bytes.Equal(body, k.Public) {
+				err = errors.New("is no key of this repository")
+			}
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,203 @@
+// Package verify proves that what is served is what the database says: that
+// every recorded file is stored with the right bytes, that every live index is
+// what its rows render to, and that every signature fits.
+//
+// It only reads, and may run beside a working server.
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"packagecloud/internal/blob"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
+)
+
+// Problem is something that is not as it must be.
+type Problem struct {
+	Object string `json:"object"` // what it is about: a package file, an index
+	What   string `json:"what"`   // what is wrong, and what to do if there is something
+}
+
+// Verifier looks for problems. Its fields must not change once it is used.
+type Verifier struct {
+	DB      *db.DB
+	Blobs   blob.Store
+	Formats []format.Format
+	// Origin is what entry points were made with, see publish.Worker.
+	Origin string
+	// Quick leaves out reading the bytes of packages: their size is compared
+	// alone.
+	Quick bool
+	// Progress is told how many of how many steps are done; nil is fine.
+	Progress func(done, total int)
+}
+
+// Summary counts what was looked at.
+type Summary struct {
+	Files      int   `json:"files"` // package files
+	Bytes      int64 `json:"bytes"` // of them
+	Scopes     int   `json:"distributions"`
+	Documents  int   `json:"documents"`
+	Signatures int   `json:"signatures"`
+	Problems   int   `json:"problems"`
+}
+
+// Run looks at everything and reports each problem. The error says that it
+// could not go on.
+func (v *Verifier) Run(ctx context.Context, report func(Problem)) (s Summary, err error) {
+	run := &run{Verifier: v, summary: &s}
+	run.report = func(object, what string, args ...any) {
+		s.Problems++
+		report(Problem{Object: object, What: fmt.Sprintf(what, args...)})
+	}
+	total, err := v.DB.CountBlobs(ctx)
+	if err != nil {
+		return s, err
+	}
+	scopes, err := v.DB.Scopes(ctx)
+	if err != nil {
+		return s, err
+	}
+	run.total = int(total) + len(scopes)
+	if err := run.blobs(ctx); err != nil {
+		return s, err
+	}
+	for _, scope := range scopes {
+		s.Scopes++
+		if err := v.DB.View(ctx, func(tx *db.Tx) error { return run.scope(ctx, tx, scope.ID) }); err != nil {
+			return s, fmt.Errorf("verify %s of repository %d: %w", scope.Distro, scope.RepositoryID, err)
+		}
+		run.step()
+	}
+	return s, run.lost(ctx)
+}
+
+// run is one pass of a Verifier.
+type run struct {
+	*Verifier
+	summary     *Summary
+	report      func(object, what string, args ...any)
+	done, total int
+}
+
+func (r *run) step() {
+	r.done++
+	if r.Progress != nil {
+		r.Progress(r.done, max(r.done, r.total))
+	}
+}
+
+// blobs compares every stored package file with its row.
+func (r *run) blobs(ctx context.Context) error {
+	const page = 500
+	for after := ""; ; {
+		blobs, err := r.DB.Blobs(ctx, after, page)
+		if err != nil {
+			return err
+		}
+		for _, b := range blobs {
+			if err := r.blob(ctx, b); err != nil {
+				return err
+			}
+			after = b.SHA256
+			r.step()
+		}
+		if len(blobs) < page {
+			return nil
+		}
+	}
+}
+
+func (r *run) blob(ctx context.Context, b db.Blob) error {
+	if b.MD5 == "" {
+		return nil // an orphan that is to be removed
+	}
+	r.summary.Files++
+	object, err := r.Blobs.Open(ctx, b.Object)
+	if errors.Is(err, blob.ErrNotFound) {
+		// It may have been collected since the row was read.
+		if _, err := r.DB.Blob(ctx, b.SHA256); errors.Is(err, repo.ErrNotFound) {
+			return nil
+		}
+		r.report(b.Object, "is recorded, but its bytes are lost: restore them from a backup, or delete the packages and push them again")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	if size := object.Info().Size; size != b.Size {
+		r.report(b.Object, "has %d bytes and not %d: restore it from a backup", size, b.Size)
+		return nil
+	}
+	r.summary.Bytes += b.Size
+	if r.Quick {
+		return nil
+	}
+	sum, err := digest(ctx, object)
+	if err != nil {
+		r.report(b.Object, "cannot be read: %v", err)
+		return nil
+	}
+	if sum != b.SHA256 {
+		r.report(b.Object, "has the SHA-256 %s: its bytes have changed, restore it from a backup", sum)
+	}
+	return nil
+}
+
+// digest is the SHA-256 of what r reads.
+func digest(ctx context.Context, r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, contextReader{ctx, r}); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.Reader.Read(p)
+}
+
+// lost looks for packages that no publication will ever take in or out.
+func (r *run) lost(ctx context.Context) error {
+	ids, err := r.DB.LostPackages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		p, err := r.DB.PackageByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		r.report(p.Files[0].Path, "waits to be published, and nothing is recorded that would do it: run packagecloud-ctl reindex-everything")
+	}
+	return nil
+}
+
+// readAll reads an object of a size that its row bounds.
+func (r *run) readAll(ctx context.Context, f db.File) ([]byte, error) {
+	object, err := r.Blobs.Open(ctx, f.Object)
+	if err != nil {
+		return nil, err
+	}
+	defer object.Close()
+	var b bytes.Buffer
+	_, err = io.Copy(&b, io.LimitReader(object, f.Size+1))
+	return b.Bytes(), err
+}
