@@ -1,0 +1,244 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// key is one setting.
+type key struct {
+	group string // "packagecloud_rails", or "" for name 'value'
+	name  string
+	// initial is the default as it would be written; computed says in words
+	// what it is where it depends on something else.
+	initial, computed string
+	secret            bool
+	doc               string // Markdown
+	example           string // the value in Ruby
+	setter
+}
+
+// setter is the type of a value: what it is called in the documentation, and
+// how it is checked and kept. A value is what rubyconf makes of it, or the
+// string of a variable of the environment.
+type setter struct {
+	kind string
+	set  func(c *Config, value any) error
+}
+
+const rails = "packagecloud_rails"
+
+// keys is the table of all settings, in the order of the documentation.
+var keys = []key{
+	{
+		name: "external_url", initial: "http://localhost:8080",
+		doc:     "The address under which clients reach the server. It stands in install scripts, repository files and download links, so it must be the one that machines see, behind a proxy that of the proxy. It has no path.",
+		example: `'https://packages.example.com'`, setter: externalURL(),
+	},
+	{
+		group: rails, name: "listen_address", initial: "127.0.0.1:8080",
+		doc:     "The address and port to listen on. `:8080` listens on all addresses of the machine.",
+		example: `':8080'`, setter: address(func(c *Config) *string { return &c.ListenAddress }),
+	},
+	{
+		group: rails, name: "trusted_proxies", computed: "none",
+		doc:     "The networks of the proxies in front of the server. Only from them `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+		example: `%w[127.0.0.1/32 10.0.0.0/8]`, setter: networks(),
+	},
+	{
+		group: rails, name: "tls_certificate_file", computed: "none: plain HTTP",
+		doc:     "A certificate with its chain, in PEM, to serve HTTPS without a proxy. Needs `tls_key_file`.",
+		example: `'/etc/packagecloud/tls.crt'`, setter: text(func(c *Config) *string { return &c.TLSCertificateFile }),
+	},
+	{
+		group: rails, name: "tls_key_file", computed: "none",
+		doc:     "The key of the certificate, in PEM.",
+		example: `'/etc/packagecloud/tls.key'`, setter: text(func(c *Config) *string { return &c.TLSKeyFile }),
+	},
+	{
+		group: rails, name: "data_directory", computed: "`/var/opt/packagecloud`, or `./data` without a configuration file",
+		doc:     "The folder of everything that the server keeps: the database unless `database_url` is set, packages, indexes and the master key. Back it up.",
+		example: `'/srv/packagecloud'`, setter: text(func(c *Config) *string { return &c.DataDirectory }),
+	},
+	{
+		group: rails, name: "database_url", computed: "none: a SQLite file in the data folder", secret: true,
+		doc:     "The PostgreSQL database. More than one node needs it.",
+		example: `'postgres://packagecloud:password@db.example.com/packagecloud'`, setter: databaseURL(),
+	},
+	{
+		group: rails, name: "master_key_file", computed: "`master.key` in the data folder",
+		doc:     "The key to which signing keys and tokens in the database are encrypted. All nodes need the same one, and a backup of the database is worth nothing without it.",
+		example: `'/etc/packagecloud/master.key'`, setter: text(func(c *Config) *string { return &c.MasterKeyFile }),
+	},
+	{
+		group: rails, name: "users_file", initial: "/etc/packagecloud/users.yml",
+		doc:     "The list of users that `packagecloud-ctl load-users` reads.",
+		example: `'/etc/packagecloud/users.yml'`, setter: text(func(c *Config) *string { return &c.UsersFile }),
+	},
+	{
+		group: rails, name: "pid_file", computed: "`packagecloud.pid` in the data folder",
+		doc:     "Where the server writes its process id, for `packagecloud-ctl restart`.",
+		example: `'/run/packagecloud/packagecloud.pid'`, setter: text(func(c *Config) *string { return &c.PIDFile }),
+	},
+	{
+		group: rails, name: "max_upload_size", initial: "20GiB",
+		doc:     "The largest package that may be pushed.",
+		example: `'5GiB'`, setter: size(func(c *Config) *int64 { return &c.MaxUploadSize }),
+	},
+	{
+		group: "rainbows", name: "worker_processes", initial: "0",
+		doc:     "How many uploads are received at the same time; 0 for no limit.",
+		example: `8`, setter: integer(0, 100_000, func(c *Config) *int { return &c.ParallelUploads }),
+	},
+	{
+		group: "unicorn", name: "worker_processes", computed: "none",
+		doc:     "Accepted from older configurations and ignored: the server answers any number of requests at the same time.",
+		example: `8`, setter: integer(0, 100_000, nil),
+	},
+	{
+		group: "resque", name: "index_worker_count", computed: "the number of CPUs",
+		doc:     "How many indexes are built at the same time.",
+		example: `4`, setter: integer(1, 1000, func(c *Config) *int { return &c.IndexWorkers }),
+	},
+	{
+		group: rails, name: "index_grace_period", initial: "1h",
+		doc:     "How long the files of a replaced index stay, for clients that have begun to read it. At least five minutes.",
+		example: `'2h'`, setter: duration(5*time.Minute, func(c *Config) *time.Duration { return &c.IndexGracePeriod }),
+	},
+	{
+		group: rails, name: "package_grace_period", initial: "24h",
+		doc:     "How long the file of a deleted package stays, for clients that have an index with it.",
+		example: `'7d'`, setter: duration(0, func(c *Config) *time.Duration { return &c.PackageGracePeriod }),
+	},
+	{
+		group: rails, name: "signing_key_algorithm", initial: "rsa3072",
+		doc:     "The kind of the keys that new repositories sign with. Every client knows RSA; Ed25519 needs newer ones.",
+		example: `'rsa4096'`, setter: choice([]string{"rsa3072", "rsa4096", "ed25519"}, func(c *Config) *string { return &c.SigningKeyAlgorithm }),
+	},
+	{
+		group: rails, name: "log_level", initial: "info",
+		doc:     "The least severe messages that are logged.",
+		example: `'warn'`, setter: logLevel(),
+	},
+	{
+		group: rails, name: "log_format", initial: "text",
+		doc:     "The form of the log, one message a line, on standard error.",
+		example: `'json'`, setter: choice([]string{"text", "json"}, func(c *Config) *string { return &c.LogFormat }),
+	},
+	{
+		group: rails, name: "aws_access_key", computed: "none: the credentials of the machine",
+		doc:     "The AWS access key, for S3 and for the CloudFront commands of `packagecloud-ctl`.",
+		example: `'AKIAIOSFODNN7EXAMPLE'`, setter: text(func(c *Config) *string { return &c.AWSAccessKey }),
+	},
+	{
+		group: rails, name: "aws_secret_key", computed: "none", secret: true,
+		doc:     "The secret of the AWS access key.",
+		example: `ENV.fetch('AWS_SECRET_ACCESS_KEY', 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY')`, setter: secret(func(c *Config) *Secret { return &c.AWSSecretKey }),
+	},
+	{
+		group: rails, name: "s3_bucket", computed: "none: packages are stored in the data folder",
+		doc:     "The S3 bucket to store packages and indexes in.",
+		example: `'example-packages'`, setter: bucket(),
+	},
+	{
+		group: rails, name: "s3_region", initial: "us-east-1",
+		doc:     "The region of the bucket.",
+		example: `'eu-central-1'`, setter: text(func(c *Config) *string { return &c.S3Region }),
+	},
+	{
+		group: rails, name: "s3_endpoint", computed: "none: AWS",
+		doc:     "The URL of a storage service other than AWS that speaks S3.",
+		example: `'https://s3.example.com'`, setter: endpoint(),
+	},
+	{
+		group: rails, name: "s3_path_style", initial: "false",
+		doc:     "Whether the bucket stands in the path of URLs and not in the host name.",
+		example: `true`, setter: boolean(func(c *Config) *bool { return &c.S3PathStyle }),
+	},
+	{
+		group: rails, name: "cloudfront_enabled", initial: "false",
+		doc:     "Whether clients download through CloudFront. Needs `s3_bucket` and the three keys that follow.",
+		example: `true`, setter: boolean(func(c *Config) *bool { return &c.CloudFrontEnabled }),
+	},
+	{
+		group: rails, name: "cloudfront_secret", computed: "none", secret: true,
+		doc:     "The secret that signs download links, at least 32 characters. `packagecloud-ctl generate-cloudfront-secret` makes one.",
+		example: `'q2fXb8cVnR5tYw1zKdP0sLgHj3mA7uEo9iBv6xNrTkQ'`, setter: cloudFrontSecret(),
+	},
+	{
+		group: rails, name: "cloudfront_distribution_id", computed: "none",
+		doc:     "The id of the CloudFront distribution, as `packagecloud-ctl reconfigure-cloudfront-distribution` prints it.",
+		example: `'E2EXAMPLE1DIST'`, setter: distributionID(),
+	},
+	{
+		group: rails, name: "cloudfront_packages_domain", computed: "none",
+		doc:     "The host name of the CloudFront distribution, as the same command prints it.",
+		example: `'d111111abcdef8.cloudfront.net'`, setter: hostName(func(c *Config) *string { return &c.CloudFrontPackagesDomain }),
+	},
+	{
+		group: rails, name: "enterprise_license_key", computed: "none", secret: true,
+		doc:     "Accepted from older configurations and ignored: there are no licences.",
+		example: `'0123456789abcdef'`, setter: secret(nil),
+	},
+	{
+		group: "packagecloud_gpg", name: "use_external_agent", initial: "false",
+		doc:     "Accepted from older configurations if it is false: the server signs by itself, without a GnuPG agent.",
+		example: `false`, setter: noAgent(),
+	},
+	{
+		group: "packagecloud_gpg", name: "key_directory", computed: "none",
+		doc:     "Accepted from older configurations and ignored: signing keys are kept in the database, encrypted to the master key.",
+		example: `'/etc/packagecloud/gpgkey'`, setter: text(nil),
+	},
+}
+
+func (k *key) path() []string {
+	if k.group == "" {
+		return []string{k.name}
+	}
+	return []string{k.group, k.name}
+}
+
+// String is the key as it stands in the file.
+func (k *key) String() string { return spell(k.path()) }
+
+// environment is the variable that overrides the key.
+func (k *key) environment() string {
+	name := k.name
+	switch k.group {
+	case "", rails:
+	case "packagecloud_gpg":
+		name = "gpg_" + name
+	default:
+		name = k.group + "_" + name
+	}
+	return environmentPrefix + strings.ToUpper(name)
+}
+
+// spell writes a path the way the file does.
+func spell(path []string) string {
+	var b strings.Builder
+	b.WriteString(path[0])
+	for _, p := range path[1:] {
+		if q := strconv.Quote(p); q != `"`+p+`"` {
+			b.WriteString("[" + q + "]")
+			continue
+		}
+		b.WriteString("['" + p + "']")
+	}
+	return b.String()
+}
+
+// find is the key with a path, or nil.
+func find(path []string) *key {
+	i := slices.IndexFunc(keys, func(k key) bool { return slices.Equal(k.path(), path) })
+	if i < 0 {
+		return nil
+	}
+	return &keys[i]
+}
+
+// railsKey is a key of packagecloud_rails that exists.
+func railsKey(name string) *key { return find([]string{rails, name}) }
