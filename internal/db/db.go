@@ -40,7 +40,10 @@ type DB struct {
 }
 
 // Reader has the queries that read.
-type Reader struct{ q querier }
+type Reader struct {
+	q        querier
+	postgres bool
+}
 
 // Tx is a transaction.
 type Tx struct{ Reader }
@@ -110,7 +113,7 @@ func newDB(read, write *sql.DB, dialect goose.Dialect, dir string) (*DB, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &DB{Reader: Reader{read}, read: read, write: write, dialect: dialect, migrations: sub}, nil
+	return &DB{Reader: Reader{read, dialect == goose.DialectPostgres}, read: read, write: write, dialect: dialect, migrations: sub}, nil
 }
 
 // Close closes the database.
@@ -213,7 +216,7 @@ func (d *DB) transact(ctx context.Context, pool *sql.DB, options *sql.TxOptions,
 		return fmt.Errorf("begin transaction: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, and before it the first error counts
-	if err := fn(&Tx{Reader{tx}}); err != nil {
+	if err := fn(&Tx{Reader{tx, d.postgres}}); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

@@ -12,6 +12,7 @@ import (
 // File is a file of a scope that clients fetch: one form of a document, or an
 // entry point.
 type File struct {
+	ID         int64
 	ScopeID    int64
 	Path       string // within the scope
 	Generation int64  // the first one that has it
@@ -27,12 +28,12 @@ type File struct {
 	Pair        string // path of the entry point that it must match
 }
 
-const indexFileColumns = `SELECT scope_id, path, generation, sha256, size, created_at, document_id, encoding, object, content_type, pair FROM files`
+const indexFileColumns = `SELECT id, scope_id, path, generation, sha256, size, created_at, document_id, encoding, object, content_type, pair FROM files`
 
 func scanIndexFile(s scanner) (f File, err error) {
 	var created int64
 	var document sql.NullInt64
-	err = s.Scan(&f.ScopeID, &f.Path, &f.Generation, &f.SHA256, &f.Size, &created, &document, &f.Encoding, &f.Object, &f.ContentType, &f.Pair)
+	err = s.Scan(&f.ID, &f.ScopeID, &f.Path, &f.Generation, &f.SHA256, &f.Size, &created, &document, &f.Encoding, &f.Object, &f.ContentType, &f.Pair)
 	f.CreatedAt, f.DocumentID = fromMillis(created), document.Int64
 	return f, err
 }

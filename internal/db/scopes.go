@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"packagecloud/internal/repo"
@@ -152,13 +153,13 @@ func (r Reader) NextDue(ctx context.Context) (due time.Time, ok bool, err error)
 // and which nobody publishes. repo.ErrNotFound means there is none.
 func (t *Tx) LeaseScope(ctx context.Context, lease string, now, until time.Time) (ScopeState, error) {
 	v, err := scanScope(t.q.QueryRowContext(ctx, `
-		UPDATE scopes AS s SET lease = $1, lease_until = $3
-		WHERE s.id = (
+		UPDATE scopes SET lease = $1, lease_until = $3
+		WHERE id = (
 			SELECT id FROM scopes
 			WHERE id IN (SELECT scope_id FROM changes) AND lease_until <= $2 AND not_before <= $2
 			ORDER BY not_before, id LIMIT 1)
-		AND s.lease_until <= $2
-		RETURNING `+scopeColumns, lease, millis(now), millis(until)))
+		AND lease_until <= $2
+		RETURNING `+strings.ReplaceAll(scopeColumns, "s.", ""), lease, millis(now), millis(until)))
 	return v, found(err, "scope to publish")
 }
 

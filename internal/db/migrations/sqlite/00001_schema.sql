@@ -116,6 +116,7 @@ CREATE TABLE blobs (
     created_at BIGINT  NOT NULL,
     doomed_at  BIGINT            -- since when no package refers to it
 );
+CREATE INDEX blobs_object ON blobs (object);
 CREATE INDEX blobs_doomed ON blobs (doomed_at) WHERE doomed_at IS NOT NULL;
 
 CREATE TABLE packages (
@@ -215,6 +216,7 @@ CREATE TABLE segments (
     state_zstd    BLOB,
     PRIMARY KEY (document_id, first, generation)
 );
+CREATE INDEX segments_object ON segments (object) WHERE object <> '';
 CREATE INDEX segments_retired ON segments (retired_at) WHERE retired_at IS NOT NULL;
 
 -- The files of generations: forms of documents, and entry points.
@@ -236,6 +238,7 @@ CREATE TABLE files (
 );
 CREATE UNIQUE INDEX files_live ON files (scope_id, path) WHERE retired IS NULL;
 CREATE INDEX files_digest ON files (scope_id, sha256);
+CREATE INDEX files_object ON files (object) WHERE object <> '';
 CREATE INDEX files_retired ON files (retired_at) WHERE retired_at IS NOT NULL;
 
 -- +goose Down

@@ -1,0 +1,101 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// RetiredFiles lists up to limit files of generations that were replaced
+// before a time.
+func (r Reader) RetiredFiles(ctx context.Context, before time.Time, limit int) ([]File, error) {
+	return collect(ctx, r.q, "retired files", scanIndexFile, indexFileColumns+` WHERE retired_at < $1 ORDER BY retired_at, id LIMIT $2`, millis(before), limit)
+}
+
+// ForgetFiles removes the rows of files.
+func (t *Tx) ForgetFiles(ctx context.Context, ids []int64) error {
+	return t.each(ctx, "forget files", `DELETE FROM files WHERE retired IS NOT NULL AND id`, ids)
+}
+
+// RetiredSegment is a segment that no live generation has.
+type RetiredSegment struct {
+	DocumentID, First, Generation int64
+	Object                        string // "" if it was inline
+}
+
+// RetiredSegments lists up to limit segments that were replaced before a time.
+func (r Reader) RetiredSegments(ctx context.Context, before time.Time, limit int) ([]RetiredSegment, error) {
+	scan := func(s scanner) (g RetiredSegment, err error) {
+		err = s.Scan(&g.DocumentID, &g.First, &g.Generation, &g.Object)
+		return g, err
+	}
+	return collect(ctx, r.q, "retired segments", scan,
+		`SELECT document_id, first, generation, object FROM segments WHERE retired_at < $1 ORDER BY retired_at LIMIT $2`, millis(before), limit)
+}
+
+// ForgetSegments removes the rows of segments.
+func (t *Tx) ForgetSegments(ctx context.Context, segments []RetiredSegment) error {
+	for _, g := range segments {
+		_, err := t.q.ExecContext(ctx, `DELETE FROM segments WHERE document_id = $1 AND first = $2 AND generation = $3 AND retired IS NOT NULL`,
+			g.DocumentID, g.First, g.Generation)
+		if err != nil {
+			return fmt.Errorf("forget segment %d of document %d: %w", g.First, g.DocumentID, err)
+		}
+	}
+	return nil
+}
+
+// ForgetPackages removes up to limit packages that left the indexes before a
+// time, and dooms the blobs that no package refers to any more. It returns the
+// number of packages.
+func (t *Tx) ForgetPackages(ctx context.Context, before time.Time, limit int, now time.Time) (int, error) {
+	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
+	ids, err := collect(ctx, t.q, "retired packages", scan, `SELECT id FROM packages WHERE retired_at < $1 ORDER BY retired_at, id LIMIT $2`, millis(before), limit)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	// Dooming locks the rows of the blobs: an upload that wants one of them
+	// waits, and then takes the doom away again.
+	doom := fmt.Sprintf(`UPDATE blobs SET doomed_at = %d WHERE doomed_at IS NULL AND sha256 IN (SELECT f.sha256 FROM package_files f WHERE f.package_id`, millis(now))
+	for _, id := range ids {
+		_, err := t.q.ExecContext(ctx, doom+` = $1) AND NOT EXISTS (
+			SELECT 1 FROM package_files o WHERE o.sha256 = blobs.sha256 AND o.package_id <> $1)`, id)
+		if err != nil {
+			return 0, fmt.Errorf("doom the files of package %d: %w", id, err)
+		}
+		if _, err := t.q.ExecContext(ctx, `DELETE FROM packages WHERE id = $1`, id); err != nil {
+			return 0, fmt.Errorf("forget package %d: %w", id, err)
+		}
+	}
+	return len(ids), nil
+}
+
+// DoomedBlobs locks and lists up to limit blobs that nothing has referred to
+// since before a time. Whoever wants one of them waits for the transaction.
+func (t *Tx) DoomedBlobs(ctx context.Context, before time.Time, limit int) ([]Blob, error) {
+	query := blobColumns + ` WHERE doomed_at < $1 AND NOT EXISTS (SELECT 1 FROM package_files f WHERE f.sha256 = blobs.sha256)
+		ORDER BY doomed_at LIMIT $2`
+	if t.postgres {
+		query += ` FOR UPDATE SKIP LOCKED` // on SQLite there is one writer
+	}
+	return collect(ctx, t.q, "doomed blobs", scanBlob, query, millis(before), limit)
+}
+
+// ForgetBlob removes the row of a blob that DoomedBlobs has locked.
+func (t *Tx) ForgetBlob(ctx context.Context, sha256 string) error {
+	if _, err := t.q.ExecContext(ctx, `DELETE FROM blobs WHERE sha256 = $1`, sha256); err != nil {
+		return fmt.Errorf("forget blob %s: %w", sha256, err)
+	}
+	return nil
+}
+
+// ObjectInUse reports whether a row names a stored object.
+func (r Reader) ObjectInUse(ctx context.Context, key string) (bool, error) {
+	var used bool
+	err := r.q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM blobs WHERE object = $1)
+		OR EXISTS (SELECT 1 FROM segments WHERE object = $1 AND object <> '') OR EXISTS (SELECT 1 FROM files WHERE object = $1 AND object <> '')`, key).Scan(&used)
+	if err != nil {
+		return false, fmt.Errorf("look who uses %s: %w", key, err)
+	}
+	return used, nil
+}
