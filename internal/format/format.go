@@ -25,12 +25,8 @@ type Format interface {
 	// Name is the word for the format in DistroVersion.Format: "deb", "rpm".
 	Name() string
 
-	// Accepts reports whether a file of this name is one of the format's
-	// packages. It goes by the extension alone.
-	Accepts(filename string) bool
-
 	// Parse reads an upload and checks it against the format's rules and
-	// limits. What is wrong with the bytes comes back as a
+	// limits. The bytes say what it is, never the name. What is wrong with the bytes comes back as a
 	// *repo.InvalidError; every other error is a failure to read them.
 	Parse(ctx context.Context, u Upload) (Parsed, error)
 

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -83,11 +85,9 @@ func sampleCommand() *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			files, err := samples()
-			if err != nil {
-				return err
-			}
-			for name, body := range files {
+			files := samples()
+			for _, name := range slices.Sorted(maps.Keys(files)) {
+				body := files[name]
 				if err := os.WriteFile(filepath.Join(dir, name), body, 0o644); err != nil {
 					return fmt.Errorf("write a sample package: %w", err)
 				}
@@ -96,4 +96,12 @@ func sampleCommand() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// samples are two packages that say hello.
+func samples() map[string][]byte {
+	script := []byte("#!/bin/sh\necho Hello from your package repository.\n")
+	d := debtest.Package{Name: "hello-packagecloud", Files: map[string][]byte{"usr/bin/hello-packagecloud": script}}
+	r := rpmtest.Package{Name: "hello-packagecloud", Files: map[string][]byte{"/usr/bin/hello-packagecloud": script}}
+	return map[string][]byte{d.Filename(): d.Build(), r.Filename(): r.Build()}
 }

@@ -68,10 +68,10 @@ A new server: the user %[1]q was made. This is the only time that the token is s
 (packagecloud-ctl reset-token %[1]s makes another one). To try it, paste this into another terminal:
 
   export PACKAGECLOUD_URL=%[2]s PACKAGECLOUD_TOKEN=%[3]s
-  %[4]s sample                 # writes hello_1.0_all.deb and hello-1.0-1.noarch.rpm
+  %[4]s sample   # writes two small packages
   %[5]s repository create demo
-  %[5]s push --wait %[1]s/demo/any/any hello_1.0_all.deb
-  %[5]s push --wait %[1]s/demo/rpm_any/rpm_any hello-1.0-1.noarch.rpm
+  %[5]s push --wait %[1]s/demo/any/any hello-packagecloud_1.0_all.deb
+  %[5]s push --wait %[1]s/demo/rpm_any/rpm_any hello-packagecloud-1.0-1.noarch.rpm
 
 Then, on a machine with apt:
 

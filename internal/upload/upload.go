@@ -42,7 +42,7 @@ type Push struct {
 // Push checks and records a package. What is wrong with it comes back as a
 // *repo.InvalidError. The caller still has to close the files.
 func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
-	f, err := u.formatOf(p)
+	f, err := u.formatOf(p.Distro)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
 
 // Read parses a received file for a distribution version without recording it.
 func (u *Uploader) Read(ctx context.Context, f *File, v repo.DistroVersion) (*repo.Package, error) {
-	ft, err := u.formatOf(Push{File: f, Distro: v})
+	ft, err := u.formatOf(v)
 	if err != nil {
 		return nil, err
 	}
@@ -93,19 +93,14 @@ func (u *Uploader) Read(ctx context.Context, f *File, v repo.DistroVersion) (*re
 	return parsed.Package(), nil
 }
 
-// formatOf is the format that a distribution version takes, if the file looks
-// like one of it.
-func (u *Uploader) formatOf(p Push) (format.Format, error) {
+// formatOf is the format that a distribution version takes.
+func (u *Uploader) formatOf(v repo.DistroVersion) (format.Format, error) {
 	for _, f := range u.Formats {
-		if f.Name() != p.Distro.Format {
-			continue
+		if f.Name() == v.Format {
+			return f, nil
 		}
-		if !f.Accepts(p.File.Name) {
-			return nil, repo.Invalid("package_file", fmt.Sprintf("%q has no file extension of a package for %s, which takes %s packages", p.File.Name, p.Distro, f.Name()))
-		}
-		return f, nil
 	}
-	return nil, repo.Invalid("distro_version_id", fmt.Sprintf("packages of %s cannot be published by this server", p.Distro))
+	return nil, repo.Invalid("distro_version_id", fmt.Sprintf("packages of %s cannot be published by this server", v))
 }
 
 func (f *File) upload() format.Upload {

@@ -23,9 +23,6 @@ var _ format.Format = Toy{}
 // Name implements format.Format.
 func (Toy) Name() string { return "toy" }
 
-// Accepts implements format.Format.
-func (Toy) Accepts(filename string) bool { return strings.HasSuffix(filename, ".toy") }
-
 // Package makes a toy package.
 func Package(name, version, list string, padding int) []byte {
 	return []byte(name + " " + version + " " + list + "\n" + strings.Repeat("x", padding))

@@ -130,26 +130,29 @@ func (h *Handler) indexFile(r *http.Request, scope *generation, req format.Reque
 			continue
 		}
 		if f.Pair == "" {
-			h.pairs.saw(r, scope.scopeID, p, scope.number)
+			h.pairs.saw(r, scope.scopeID, req.Paths, scope.number)
 			return f, nil
 		}
-		return h.paired(r, scope, f)
+		return h.paired(r, scope, req, f)
 	}
 	return db.File{}, fmt.Errorf("%s in %s/%s: %w", req.Paths[0], req.OS, req.Version, repo.ErrNotFound)
 }
 
 // paired finds a file that must match the one that the client fetched just
 // before, which may belong to the generation before this one.
-func (h *Handler) paired(r *http.Request, scope *generation, f db.File) (db.File, error) {
+func (h *Handler) paired(r *http.Request, scope *generation, req format.Request, f db.File) (db.File, error) {
 	number, ok := h.pairs.seen(r, scope.scopeID, f.Pair)
 	if !ok || number >= scope.number || number >= f.Generation {
 		return f, nil
 	}
-	old, err := h.DB.FileAt(r.Context(), scope.scopeID, f.Path, number)
-	if errors.Is(err, repo.ErrNotFound) {
-		return f, nil
+	// Another path may have answered the request then.
+	for _, p := range req.Paths {
+		old, err := h.DB.FileAt(r.Context(), scope.scopeID, p, number)
+		if !errors.Is(err, repo.ErrNotFound) {
+			return old, err
+		}
 	}
-	return old, err
+	return f, nil
 }
 
 func (h *Handler) serveSigningKey(w http.ResponseWriter, r *http.Request, rp repo.Repository) error {

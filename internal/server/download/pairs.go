@@ -52,10 +52,13 @@ func clients(r *http.Request) [2]string {
 	return [2]string{"connection " + r.RemoteAddr + " " + token, "client " + host + " " + token}
 }
 
-// saw notes that a client gets a file of a generation.
-func (p pairs) saw(r *http.Request, scopeID int64, path string, generation int64) {
+// saw notes that a client gets a file of a generation, under any of the paths
+// that may answer its request.
+func (p pairs) saw(r *http.Request, scopeID int64, paths []string, generation int64) {
 	for _, c := range clients(r) {
-		p.generations.Set(pairKey{c, scopeID, path}, generation)
+		for _, path := range paths {
+			p.generations.Set(pairKey{c, scopeID, path}, generation)
+		}
 	}
 }
 

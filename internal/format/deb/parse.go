@@ -1,0 +1,55 @@
+package deb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
+)
+
+// Parse implements format.Format. What the file is, its first bytes say.
+func (Format) Parse(ctx context.Context, u format.Upload) (format.Parsed, error) {
+	magic := make([]byte, min(u.Size, int64(len(arMagic))))
+	if _, err := u.Content.ReadAt(magic, 0); err != nil && len(magic) > 0 {
+		return nil, fmt.Errorf("read the first bytes: %w", err)
+	}
+	switch {
+	case string(magic) == arMagic:
+		return parseBinary(ctx, u)
+	case len(magic) >= 4 && string(magic[:4]) == "\xed\xab\xee\xdb":
+		return nil, repo.Invalid("package_file", fmt.Sprintf("%q is an RPM package: push it to an RPM distribution", u.Filename))
+	}
+	return parseSource(u)
+}
+
+// refuse says that an upload is not a valid package. Failures to read it are
+// no fault of the package.
+func refuse(u format.Upload, kind string, err error) error {
+	var invalid *repo.InvalidError
+	if errors.As(err, &invalid) {
+		return err
+	}
+	return repo.Invalid("package_file", fmt.Sprintf("%q is not a valid %s: %v", u.Filename, kind, err))
+}
+
+// contexts are the fields whose relations the API shows.
+func dependencies(s stanza, fields ...string) (all []repo.Dependencies) {
+	for _, name := range fields {
+		if names := relations(s.get(name)); names != nil {
+			all = append(all, repo.Dependencies{Context: name, Names: names})
+		}
+	}
+	return all
+}
+
+// setVersion splits the version of a package, which is valid.
+func setVersion(p *repo.Package, v string) {
+	epoch, rest := splitVersion(v)
+	p.Version = rest
+	if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {
+		p.Epoch = &n
+	}
+}
