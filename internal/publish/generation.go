@@ -38,14 +38,22 @@ type document struct {
 
 // publish makes the next generation of a scope. It renders from one snapshot
 // of the database; what is recorded meanwhile goes into the generation after.
-func (w *Worker) publish(ctx context.Context, scope db.ScopeState, lease string) error {
+// It returns the time of the generation.
+func (w *Worker) publish(ctx context.Context, scope db.ScopeState, lease string) (time.Time, error) {
 	start := w.Now()
 	g := &generation{Worker: w, scope: scope, lease: lease, number: scope.Generation + 1}
-	// Whole seconds, as formats show them, that never run backwards.
+	// Whole seconds, as formats and HTTP show them, and others for each
+	// generation: apt would be told that a file it has from the same second is
+	// the newest. So the time may lie up to a second ahead.
 	g.now = start.UTC().Truncate(time.Second)
-	if last := scope.PublishedAt.Truncate(time.Second); g.now.Before(last) {
-		g.now = last
+	if scope.Generation > 0 && !g.now.After(scope.PublishedAt) {
+		g.now = scope.PublishedAt.Truncate(time.Second).Add(time.Second)
 	}
+	return g.now, g.make(ctx, start)
+}
+
+func (g *generation) make(ctx context.Context, start time.Time) error {
+	w, scope := g.Worker, g.scope
 	i := slices.IndexFunc(w.Formats, func(f format.Format) bool { return f.Name() == scope.Distro.Format })
 	if i < 0 {
 		return fmt.Errorf("this program has no format %q", scope.Distro.Format)

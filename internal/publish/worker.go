@@ -145,7 +145,7 @@ func (w *Worker) Step(ctx context.Context) (worked bool, err error) {
 func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease string) error {
 	leased, stop := w.keepLease(ctx, scope.ID, lease)
 	start := w.Now()
-	err := w.publish(leased, scope, lease)
+	published, err := w.publish(leased, scope, lease)
 	stop()
 	end := w.Now()
 
@@ -154,9 +154,11 @@ func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease s
 			w.Flipped(scope.ID)
 		}
 		w.broadcast(&w.flipped)
-		return w.DB.Update(ctx, func(tx *db.Tx) error {
-			return tx.ReleaseLease(ctx, scope.ID, lease, end.Add(pause(end.Sub(start))))
-		})
+		rested := end.Add(pause(end.Sub(start)))
+		if rested.Before(published) {
+			rested = published // or generations would run ahead of the clock
+		}
+		return w.DB.Update(ctx, func(tx *db.Tx) error { return tx.ReleaseLease(ctx, scope.ID, lease, rested) })
 	}
 	if ctx.Err() != nil {
 		return w.giveUp(ctx, scope.ID, lease)
@@ -219,9 +221,10 @@ func (w *Worker) keepLease(ctx context.Context, scopeID int64, lease string) (le
 	}
 }
 
-// pause is how long a scope rests after a publication. A lone push meets a
-// scope that has long rested; a burst is taken in by a few generations, which
-// leave half of the time to others.
+// pause is how long a scope rests after a publication, and never less than
+// makes one generation a second. A lone push meets a scope that has long
+// rested; a burst is taken in by a few generations, which leave most of the
+// time to others.
 func pause(cost time.Duration) time.Duration { return min(2*cost, maxPause) }
 
 // retry is how long a scope rests after it failed so many times before.

@@ -179,9 +179,9 @@ func (p *rpmPackage) other(f repo.File) []byte {
 	return x.Bytes()
 }
 
-// href is where a repository has a package: as if it lay in its own folder. A
-// plus sign is percent-encoded, because some storages read it as a space.
+// href is where a repository has a package: as if it lay in its own folder. It
+// is written as it is: dnf and zypper escape it for the request, and zypper
+// would escape an escape again.
 func href(path string, v repo.DistroVersion) string {
-	path = strings.TrimPrefix(path, v.OS+"/"+v.Version+"/")
-	return strings.NewReplacer("%", "%25", "+", "%2b", "^", "%5e").Replace(path)
+	return strings.TrimPrefix(path, v.OS+"/"+v.Version+"/")
 }

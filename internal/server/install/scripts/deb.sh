@@ -101,7 +101,6 @@ main() {
   [ -n "$key" ] || die "The server gave no key for $repository."
 
   # The key's URL may carry a token: it does not go to the command line either.
-  local new
   new=$(mktemp) || die "Cannot make a temporary file."
   trap 'rm -f "$new"' EXIT
   fetch "$key" '' | dearmor > "$new"

@@ -1,0 +1,139 @@
+# The words of the scripts. They expect URL, TOKEN and BIN, and PRIVATE as 0 or
+# 1; the repository is admin/demo.
+work=$(mktemp -d)
+cd "$work"
+chmod 755 "$work" # apt reads files as _apt
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# expect TEXT COMMAND...: the command succeeds and says TEXT.
+expect() {
+  local text=$1 out
+  shift
+  echo "+ $*" >&2
+  out=$("$@" 2>&1) || fail "$* ended with $?: $out"
+  [[ $out == *"$text"* ]] || fail "$* does not say \"$text\": $out"
+}
+
+# refuse TEXT COMMAND...: the command fails and says TEXT.
+refuse() {
+  local text=$1 out
+  shift
+  echo "+ ! $*" >&2
+  if out=$("$@" 2>&1); then fail "$* succeeded: $out"; fi
+  [[ $out == *"$text"* ]] || fail "$* does not say \"$text\": $out"
+}
+
+api() {
+  local path=$1
+  shift
+  curl -sS --fail-with-body -u "$TOKEN:" "$URL/api/v1/$path" "$@"
+}
+
+create_repository() {
+  api repos.json -d "repository[name]=demo&repository[private]=$PRIVATE" > /dev/null
+}
+
+# push DISTRO_VERSION_ID FILE [CURL ARGUMENTS]: returns when it is installable.
+push() {
+  local id=$1 file=$2 out
+  shift 2
+  out=$(api "repos/admin/demo/packages.json?wait=indexed" -F "package[distro_version_id]=$id" -F "package[package_file]=@$file" "$@") || fail "push $file: $out"
+  [[ $out == *'"indexed":true'* ]] || fail "push $file: $out"
+}
+
+# remove OS/VERSION FILE, and wait until the indexes know.
+remove() {
+  local before
+  before=$(generation "$1")
+  api "repos/admin/demo/$1/$2" -X DELETE > /dev/null
+  for _ in $(seq 200); do
+    [ "$(generation "$1")" = "$before" ] || return 0
+    sleep 0.1
+  done
+  fail "$2 was not taken out of the indexes"
+}
+
+# generation OS/VERSION: changes with every publication.
+generation() {
+  local os=${1%/*} version=${1#*/} file
+  case $os in
+    *rpm*|el|fedora|opensuse) file=$os/$version/noarch/repodata/repomd.xml ;;
+    *) file=$os/dists/$version/InRelease ;;
+  esac
+  read_repository "$file" | sha256sum
+}
+
+# read_repository PATH: what a machine with a read token gets.
+read_repository() {
+  if [ "$PRIVATE" = 1 ]; then
+    curl -sSf -u "$(read_token):" "$URL/admin/demo/$1"
+  else
+    curl -sSf "$URL/admin/demo/$1"
+  fi
+}
+
+master_token() {
+  api repos/admin/demo/master_tokens | sed 's/.*"name":"default","value":"\([0-9a-f]*\)".*/\1/'
+}
+
+read_token() {
+  [ -s "$work/read_token" ] || curl -sSf -u "$(master_token):" "$URL/install/repositories/admin/demo/tokens.text" -d name=test > "$work/read_token"
+  cat "$work/read_token"
+}
+
+# install_script TYPE OS DIST: as a user runs it.
+install_script() {
+  local url
+  url=$(api repos/admin/demo.json | sed 's/.*"install_script":"\([^"]*\)".*/\1/')
+  curl -fsSL "${url/:package_type/$1}" | os=$2 dist=$3 unique_id=machine bash
+}
+
+# make_deb NAME VERSION ARCHITECTURE [COMPRESSION [CONTROL LINES]]
+make_deb() {
+  local root=$work/build/$1
+  rm -rf "$root"
+  mkdir -p "$root/DEBIAN" "$root/usr/bin"
+  printf '#!/bin/sh\necho "%s %s"\n' "$1" "$2" > "$root/usr/bin/$1"
+  chmod 755 "$root/usr/bin/$1"
+  printf 'Package: %s\nVersion: %s\nArchitecture: %s\nMaintainer: Nobody <nobody@example.com>\n%sDescription: a test\n Nothing.\n .\n More.\n' \
+    "$1" "$2" "$3" "${5:-}" > "$root/DEBIAN/control"
+  dpkg-deb -Z"${4:-xz}" --build --root-owner-group "$root" "$work" > /dev/null
+}
+
+# make_rpm NAME VERSION [SPEC LINES]: a package of noarch and its source.
+make_rpm() {
+  mkdir -p "$work/rpmbuild/SPECS"
+  cat > "$work/rpmbuild/SPECS/$1.spec" << SPEC
+Name: $1
+Version: $2
+Release: 1
+Summary: a test
+License: Apache-2.0
+URL: https://example.com/
+BuildArch: noarch
+AutoReqProv: no
+${3:-}
+
+%description
+Nothing.
+
+%install
+mkdir -p %{buildroot}/usr/bin
+printf '#!/bin/sh\necho "$1 $2"\n' > %{buildroot}/usr/bin/$1
+chmod 755 %{buildroot}/usr/bin/$1
+
+%files
+/usr/bin/$1
+
+%changelog
+* Mon Jan 02 2023 Nobody <nobody@example.com> - $2-1
+- A change with <angle> brackets & more.
+SPEC
+  rpmbuild -ba --define "_topdir $work/rpmbuild" --define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
+    "$work/rpmbuild/SPECS/$1.spec" > "$work/rpmbuild.log" 2>&1 || fail "$(cat "$work/rpmbuild.log")"
+  mv "$work"/rpmbuild/RPMS/*.rpm "$work"/rpmbuild/SRPMS/*.rpm "$work"
+}
