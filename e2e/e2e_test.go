@@ -251,4 +251,3 @@ func TestLaterStarts(t *testing.T) {
 		t.Errorf("a later start prints\n%s", got)
 	}
 }
-

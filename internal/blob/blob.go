@@ -109,7 +109,7 @@ var keyStep = regexp.MustCompile(`^[A-Za-z0-9._-]{1,255}$`)
 func CheckKey(key string) error {
 	for step := range strings.SplitSeq(key, "/") {
 		if !keyStep.MatchString(step) || step == "." || step == ".." {
-			return fmt.Errorf("storage key %q: each step must be 1 to 255 of [A-Za-z0-9._-] and neither . nor ..", key)
+			return fmt.Errorf("storage key %q: each step must be 1 to 255 of [A-Za-z0-9._-] and not dots alone", key)
 		}
 	}
 	return nil

@@ -258,7 +258,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s lacks its documentation, an example or a type", k)
 		}
 		for _, value := range []any{[]any{int64(1)}, map[string]any{}, 1.5} {
-			var bad *badValue
+			var bad *valueError
 			if err := k.set(&Config{}, value); !errors.As(err, &bad) {
 				t.Errorf("%s = %v: error %v, want one about its type", k, value, err)
 			}

@@ -98,7 +98,7 @@ func (l *loader) assign() {
 		at := l.sources[k]
 		if err := k.set(l.config, at.value); err != nil {
 			var hint string
-			if bad, ok := errors.AsType[*badValue](err); ok {
+			if bad, ok := errors.AsType[*valueError](err); ok {
 				hint = bad.hint
 			}
 			l.problem(at, at.name+" "+err.Error(), hint)

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// badValue says what a value must be, as the rest of a sentence that begins
+// valueError says what a value must be, as the rest of a sentence that begins
 // with the key. It holds no value of a secret.
-type badValue struct{ message, hint string }
+type valueError struct{ message, hint string }
 
-func (e *badValue) Error() string { return e.message }
+func (e *valueError) Error() string { return e.message }
 
 // mustBe refuses a value that may be shown.
 func mustBe(what string, value any, hint string) error {
-	return &badValue{message: fmt.Sprintf("must be %s, not %s", what, show(value)), hint: hint}
+	return &valueError{message: fmt.Sprintf("must be %s, not %s", what, show(value)), hint: hint}
 }
 
 // show prints a value the way it is written in the file, if it is short.
@@ -55,7 +55,7 @@ func textThat(kind string, field func(*Config) *string, check func(string) error
 			return mustBe("text in quotes", value, "")
 		}
 		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return &badValue{"holds a line break or another control character", "remove it"}
+			return &valueError{"holds a line break or another control character", "remove it"}
 		}
 		if err := check(s); err != nil {
 			return err
@@ -76,7 +76,7 @@ func secretThat(kind string, field func(*Config) *Secret, check func(string) err
 	return setter{kind, func(c *Config, value any) error {
 		s, ok := value.(string)
 		if !ok {
-			return &badValue{"must be text in quotes", ""}
+			return &valueError{"must be text in quotes", ""}
 		}
 		if err := check(s); err != nil {
 			return err
@@ -108,7 +108,7 @@ func noAgent() setter {
 		case false, "false":
 			return nil
 		case true, "true":
-			return &badValue{"cannot be true: the server signs by itself", "remove the line"}
+			return &valueError{"cannot be true: the server signs by itself", "remove the line"}
 		}
 		return mustBe("false", value, "")
 	}}
@@ -245,7 +245,7 @@ func externalURL() setter {
 			return err
 		}
 		if u.Path = strings.TrimRight(u.Path, "/"); u.Path != "" {
-			return &badValue{fmt.Sprintf("has the path %s: the server is at the root of its host", show(u.Path)), "give the server a host name of its own, such as https://packages.example.com"}
+			return &valueError{fmt.Sprintf("has the path %s: the server is at the root of its host", show(u.Path)), "give the server a host name of its own, such as https://packages.example.com"}
 		}
 		u.RawPath = ""
 		c.ExternalURL = u
@@ -260,13 +260,13 @@ func parseHTTP(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Opaque != "" || u.Hostname() == "":
-		return nil, &badValue{"must be a URL", hint}
+		return nil, &valueError{"must be a URL", hint}
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, &badValue{"must begin with http:// or https://", hint}
+		return nil, &valueError{"must begin with http:// or https://", hint}
 	case u.User != nil:
-		return nil, &badValue{"must not hold a user or password", hint}
+		return nil, &valueError{"must not hold a user or password", hint}
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, &badValue{"must not hold ? or #", hint}
+		return nil, &valueError{"must not hold ? or #", hint}
 	}
 	return u, nil
 }
@@ -283,7 +283,7 @@ func databaseURL() setter {
 		// The error of Parse holds the URL, and that the password.
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-			return &badValue{"must be a URL that begins with postgres://", "write postgres://user:password@host/database, with other characters than letters and digits of the password as %XX; leave it out for SQLite"}
+			return &valueError{"must be a URL that begins with postgres://", "write postgres://user:password@host/database, with other characters than letters and digits of the password as %XX; leave it out for SQLite"}
 		}
 		return nil
 	})
@@ -309,7 +309,7 @@ func networks() setter {
 				p, err = a.Prefix(a.BitLen())
 			}
 			if err != nil {
-				return &badValue{fmt.Sprintf("has %s, which is no network", show(entry)), "write networks such as '10.0.0.0/8' and addresses such as '192.0.2.1'"}
+				return &valueError{fmt.Sprintf("has %s, which is no network", show(entry)), "write networks such as '10.0.0.0/8' and addresses such as '192.0.2.1'"}
 			}
 			prefixes = append(prefixes, p.Masked())
 		}
@@ -341,10 +341,10 @@ func cloudFrontSecret() setter {
 	return secretThat("text", func(c *Config) *Secret { return &c.CloudFrontSecret }, func(s string) error {
 		const hint = "run packagecloud-ctl generate-cloudfront-secret"
 		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return &badValue{"must not hold spaces or characters other than ASCII", hint}
+			return &valueError{"must not hold spaces or characters other than ASCII", hint}
 		}
 		if len(s) < minCloudFrontSecret {
-			return &badValue{fmt.Sprintf("is too short: it has %d characters and needs %d", len(s), minCloudFrontSecret), hint}
+			return &valueError{fmt.Sprintf("is too short: it has %d characters and needs %d", len(s), minCloudFrontSecret), hint}
 		}
 		return nil
 	})

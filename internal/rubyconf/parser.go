@@ -33,7 +33,7 @@ func (p *parser) is(text string) bool { return p.tok.kind == operator && p.tok.t
 func (p *parser) file() []Setting {
 	var settings []Setting
 	p.advance()
-	for p.tok.kind != end && !p.report.full() {
+	for p.tok.kind != end && !p.full() {
 		if p.tok.kind == newline {
 			p.advance()
 			continue

@@ -100,7 +100,7 @@ func TestImport(t *testing.T) {
 	gpg := tool(t, "gpg")
 	home := t.TempDir()
 	base := []string{"--homedir", home, "--batch", "--pinentry-mode", "loopback"}
-	t.Cleanup(func() { exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() }) //nolint:errcheck // best effort
+	t.Cleanup(func() { exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() })
 	run(t, gpg, append(base, "--passphrase", "", "--quick-generate-key", "plain", "rsa3072", "sign", "never")...)
 	run(t, gpg, append(base, "--passphrase", "open", "--quick-generate-key", "locked", "ed25519", "sign", "never")...)
 	plain := run(t, gpg, append(base, "--passphrase", "", "--armor", "--export-secret-keys", "plain")...)

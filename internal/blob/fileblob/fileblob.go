@@ -82,7 +82,7 @@ func (s *Store) Put(ctx context.Context, key string, body []byte, a blob.Attribu
 	if err != nil {
 		return err
 	}
-	defer staged.Close() //nolint:errcheck // a failure frees nothing less
+	defer staged.Close()
 	if _, err := staged.Write(body); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
@@ -128,10 +128,9 @@ func (s *Store) Delete(_ context.Context, key string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete %s: %w", key, err)
 	}
-	for dir := filepath.Dir(path); dir != s.dir; dir = filepath.Dir(dir) {
-		if os.Remove(dir) != nil {
-			break
-		}
+	dir := filepath.Dir(path)
+	for dir != s.dir && os.Remove(dir) == nil {
+		dir = filepath.Dir(dir)
 	}
 	return nil
 }
@@ -251,7 +250,7 @@ func (t *staged) again(ctx context.Context, key string, a blob.Attributes) error
 	if err != nil {
 		return err
 	}
-	defer fresh.Close() //nolint:errcheck // a failure frees nothing less
+	defer fresh.Close()
 	if _, err := io.Copy(fresh, io.NewSectionReader(t.file, 0, info.Size())); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}

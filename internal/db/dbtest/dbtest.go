@@ -59,7 +59,9 @@ func PostgresURL(t testing.TB) string {
 		if _, err := admin.Exec("DROP SCHEMA " + schema + " CASCADE"); err != nil {
 			t.Error(err)
 		}
-		admin.Close()
+		if err := admin.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	separator := "?"
 	if strings.Contains(url, "?") {

@@ -61,11 +61,11 @@ func parseStanza(text []byte) (s stanza, err error) {
 			if !ok || !fieldName.MatchString(name) {
 				return nil, fmt.Errorf("line %d is no field: %.40q", number+1, line)
 			}
-			if key := strings.ToLower(name); seen[key] {
+			key := strings.ToLower(name)
+			if seen[key] {
 				return nil, fmt.Errorf("the field %s stands there twice", name)
-			} else {
-				seen[key] = true
 			}
+			seen[key] = true
 			if len(s) == maxFields {
 				return nil, fmt.Errorf("it has more than %d fields", maxFields)
 			}

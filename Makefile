@@ -1,0 +1,33 @@
+# make run    the server, with its data in ./data
+# make test   every test, with what it needs installed from Debian if you are root
+# make help   the other targets
+GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: run test lint vuln fuzz soak bench build help
+
+run: ## run the server on localhost
+	go run ./cmd/packagecloud serve
+
+test: ## run every test, real package managers included
+	scripts/test
+
+lint: ## check style, layers and common mistakes
+	$(GOLANGCI) run ./...
+
+vuln: ## look for known vulnerabilities
+	scripts/vulncheck
+
+fuzz: ## run every fuzz target for a few seconds
+	scripts/fuzz
+
+soak: ## the long drills: torture and kill -9
+	SOAK=full scripts/test -timeout 60m -run 'TestTorture|TestKill' ./e2e
+
+bench: ## measure, and print the table of the README
+	scripts/bench
+
+build: ## build the three programs into ./bin
+	go build -o bin/ ./cmd/...
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
