@@ -2,8 +2,8 @@ package deb
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	"packagecloud/internal/format"
@@ -12,6 +12,31 @@ import (
 
 // Parse implements format.Format. What the file is, its first bytes say.
 func (Format) Parse(ctx context.Context, u format.Upload) (format.Parsed, error) {
+	content := &watched{ReaderAt: u.Content}
+	u.Content = content
+	parsed, err := parse(ctx, u)
+	if content.err != nil {
+		return nil, content.err
+	}
+	return parsed, err
+}
+
+// watched remembers that the content could not be read, which is no fault of
+// the package, whatever a decompressor makes of it.
+type watched struct {
+	io.ReaderAt
+	err error
+}
+
+func (w *watched) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := w.ReaderAt.ReadAt(p, offset)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+func parse(ctx context.Context, u format.Upload) (format.Parsed, error) {
 	magic := make([]byte, min(u.Size, int64(len(arMagic))))
 	if _, err := u.Content.ReadAt(magic, 0); err != nil && len(magic) > 0 {
 		return nil, fmt.Errorf("read the first bytes: %w", err)
@@ -25,17 +50,12 @@ func (Format) Parse(ctx context.Context, u format.Upload) (format.Parsed, error)
 	return parseSource(u)
 }
 
-// refuse says that an upload is not a valid package. Failures to read it are
-// no fault of the package.
+// refuse says that an upload is not a valid package.
 func refuse(u format.Upload, kind string, err error) error {
-	var invalid *repo.InvalidError
-	if errors.As(err, &invalid) {
-		return err
-	}
 	return repo.Invalid("package_file", fmt.Sprintf("%q is not a valid %s: %v", u.Filename, kind, err))
 }
 
-// contexts are the fields whose relations the API shows.
+// dependencies are the fields whose relations the API shows.
 func dependencies(s stanza, fields ...string) (all []repo.Dependencies) {
 	for _, name := range fields {
 		if names := relations(s.get(name)); names != nil {
