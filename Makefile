@@ -20,8 +20,8 @@ vuln: ## look for known vulnerabilities
 fuzz: ## run every fuzz target for a few seconds
 	scripts/fuzz
 
-soak: ## the long drills: torture and kill -9
-	SOAK=full scripts/test -timeout 60m -run 'TestTorture|TestKill' ./e2e
+soak: ## the long drill: ten rounds of torture and kill -9
+	scripts/test -timeout 120m -count 10 -run "TestTorture|TestKill" ./e2e
 
 bench: ## measure, and print the table of the README
 	scripts/bench

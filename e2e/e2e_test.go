@@ -20,7 +20,9 @@ import (
 	"testing"
 	"time"
 
+	_ "packagecloud/internal/ctl" // so that a change of the programs is one of the test
 	"packagecloud/internal/db/dbtest"
+	_ "packagecloud/internal/serve"
 )
 
 // bin is the folder with the programs, built once.
@@ -33,7 +35,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	bin = dir
-	build := exec.Command("go", "build", "-o", bin, "packagecloud/cmd/...")
+	build := exec.Command("go", "build", "-o", bin, "packagecloud/cmd/packagecloud", "packagecloud/cmd/packagecloud-ctl")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the programs:", err)

@@ -176,6 +176,15 @@ func (t *Tx) ReleaseLease(ctx context.Context, scopeID int64, lease string, notB
 	return t.leased(ctx, `UPDATE scopes SET lease = '', lease_until = 0, not_before = $3 WHERE id = $1 AND lease = $2`, scopeID, lease, millis(notBefore))
 }
 
+// DropLeases ends all leases. Only the one process that publishes may do so,
+// before it begins: those there are belong to one that was killed.
+func (t *Tx) DropLeases(ctx context.Context) error {
+	if _, err := t.q.ExecContext(ctx, `UPDATE scopes SET lease = '', lease_until = 0 WHERE lease <> ''`); err != nil {
+		return fmt.Errorf("drop leases: %w", err)
+	}
+	return nil
+}
+
 // FailLease ends the lease of a publication that failed; it is tried again at
 // notBefore.
 func (t *Tx) FailLease(ctx context.Context, scopeID int64, lease, message string, notBefore time.Time) error {

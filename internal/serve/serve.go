@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"packagecloud/internal/collect"
+	"packagecloud/internal/db"
 	"packagecloud/internal/node"
 	"packagecloud/internal/server"
 	"packagecloud/internal/server/api"
@@ -79,6 +80,11 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 		return errors.Join(err, listener.Close())
 	}
 
+	if !n.DB.Shared() { // nobody else publishes
+		if err := n.DB.Update(ctx, func(tx *db.Tx) error { return tx.DropLeases(ctx) }); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { n.Worker.Run(background, c.IndexWorkers) })

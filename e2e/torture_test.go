@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"packagecloud/internal/db/dbtest"
+	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/rpm/rpmtest"
+)
+
+func sum(body []byte) string {
+	s := sha256.Sum256(body)
+	return hex.EncodeToString(s[:])
+}
+
+// TestTorture lets 16 writers push and delete for a minute while 8 machines
+// update all the time: no mismatch, no 404 for anything that an index lists,
+// and nothing that was acknowledged is lost.
+func TestTorture(t *testing.T) {
+	needTools(t, "apt-get", "dnf", "curl")
+	t.Run("SQLite", func(t *testing.T) { torture(t, start(t), time.Minute) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		torture(t, start(t, "PACKAGECLOUD_DATABASE_URL="+dbtest.PostgresURL(t)), time.Minute)
+	})
+}
+
+func torture(t *testing.T, s *instance, period time.Duration) {
+	s.createRepository(t, "demo")
+	end := time.Now().Add(period)
+	ctx, cancel := context.WithDeadline(t.Context(), end)
+	defer cancel()
+
+	var mu sync.Mutex
+	live := make(map[string]pushed)
+	var pushes, deletions, checks atomic.Int64
+	var all sync.WaitGroup
+	for writer := range 16 {
+		all.Go(func() {
+			var mine []pushed
+			for i := 0; ctx.Err() == nil; i++ {
+				name := fmt.Sprintf("w%d-p%d", writer, i)
+				distro, file, body := jammy, name+".deb", []byte(nil)
+				if writer%2 == 0 {
+					body = debtest.Package{Name: name, Architecture: []string{"all", "amd64", "arm64"}[i%3]}.Build()
+				} else {
+					distro, file, body = el9, name+".rpm", rpmtest.Package{Name: name}.Build()
+				}
+				// Not cut off: it would not be known whether it was acknowledged.
+				p, err := s.push(t.Context(), "admin/demo", distro, file, body, "")
+				if err != nil {
+					t.Errorf("push: %v", err)
+					return
+				}
+				pushes.Add(1)
+				mine = append(mine, p)
+				mu.Lock()
+				live[p.Name] = p
+				mu.Unlock()
+				if rand.IntN(3) == 0 {
+					n := rand.IntN(len(mine))
+					gone := mine[n]
+					mine = append(mine[:n], mine[n+1:]...)
+					mu.Lock()
+					delete(live, gone.Name)
+					mu.Unlock()
+					if status, answer, err := s.call(t.Context(), "DELETE", gone.DestroyURL, "", nil); status != 200 || err != nil {
+						t.Errorf("delete %s: %d %s %v", gone.Filename, status, answer, err)
+						return
+					}
+					deletions.Add(1)
+				}
+				time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+			}
+		})
+	}
+	for i := range 8 {
+		all.Go(func() {
+			script := []string{"torture-apt.sh", "torture-dnf.sh"}[i%2]
+			s.script(t.Context(), t, script, "PRIVATE=0", "END="+strconv.FormatInt(end.Unix(), 10))
+		})
+	}
+	all.Go(func() {
+		for ctx.Err() == nil {
+			s.checkLinks(t.Context(), t, "/admin/demo/ubuntu", "jammy", 20)
+			checks.Add(1)
+		}
+	})
+	all.Wait()
+
+	var kept []pushed
+	for _, p := range live {
+		kept = append(kept, p)
+	}
+	s.settle(t, kept)
+	listed := s.checkLinks(t.Context(), t, "/admin/demo/ubuntu", "jammy", 5)
+	for name := range listed {
+		if _, ok := live[name]; !ok {
+			t.Errorf("%s is listed and was deleted", name)
+		}
+	}
+	s.verify(t)
+	t.Logf("%d pushes, %d deletions, %d rounds of links", pushes.Load(), deletions.Load(), checks.Load())
+}
