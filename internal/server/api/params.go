@@ -16,10 +16,11 @@ import (
 )
 
 // maxParams bounds a request body that carries no package, and maxParam each
-// value, in bytes.
+// value, in bytes; maxField each value that stands beside a package.
 const (
 	maxParams = 2 << 20
 	maxParam  = 1 << 20
+	maxField  = 16 << 10
 )
 
 // params are the parameters of a request, by their Rails names:
@@ -94,20 +95,20 @@ func (p params) multipart(r *multipart.Reader) error {
 		if err != nil {
 			return badRequest(err)
 		}
-		if err := p.part(part); err != nil {
+		if err := p.part(part, maxParam); err != nil {
 			return err
 		}
 	}
 }
 
-// part reads one field.
-func (p params) part(part *multipart.Part) error {
-	value, err := io.ReadAll(io.LimitReader(part, maxParam+1))
+// part reads one field of at most so many bytes.
+func (p params) part(part *multipart.Part, limit int64) error {
+	value, err := io.ReadAll(io.LimitReader(part, limit+1))
 	if err != nil {
 		return badRequest(err)
 	}
-	if len(value) > maxParam {
-		return repo.Invalid(part.FormName(), fmt.Sprintf("is longer than %d bytes", maxParam))
+	if int64(len(value)) > limit {
+		return repo.Invalid(part.FormName(), fmt.Sprintf("is longer than %d bytes", limit))
 	}
 	p[part.FormName()] = string(value)
 	return nil

@@ -95,7 +95,7 @@ func (a *API) receivePart(r *http.Request, f *form, part *multipart.Part) error 
 		if len(f.params) > 100 {
 			return repo.Invalid("base", "the form has too many fields")
 		}
-		return f.part(part)
+		return f.part(part, maxField)
 	}
 	return nil
 }
