@@ -40,7 +40,7 @@ func (f *File) Close() error { return f.staged.Close() }
 var ErrTooLarge = errors.New("the file is too large")
 
 // Receive streams a file into staging and hashes it on the way, in one pass
-// and with the memory of one chunk. An error of body, a broken connection say,
+// and with the memory of two chunks. An error of body, a broken connection say,
 // leaves nothing behind.
 func (u *Uploader) Receive(ctx context.Context, name string, body io.Reader) (*File, error) {
 	staged, err := u.Blobs.Stage(ctx)
@@ -54,24 +54,35 @@ func (u *Uploader) Receive(ctx context.Context, name string, body io.Reader) (*F
 	return f, nil
 }
 
+// fill reads a chunk while the one before it is hashed and written.
 func (f *File) fill(ctx context.Context, body io.Reader, limit int64) error {
 	hashes := [...]hash.Hash{md5.New(), sha1.New(), sha256.New(), sha512.New()}
-	buffer := chunks.Get().(*[]byte)
-	defer chunks.Put(buffer)
-	for {
-		n, err := readChunk(body, *buffer)
+	var buffers [2]*[]byte
+	for i := range buffers {
+		buffers[i] = chunks.Get().(*[]byte)
+		defer chunks.Put(buffers[i])
+	}
+	taken := make(chan error, 1)
+	taken <- nil
+	for i := 0; ; i++ {
+		buffer := *buffers[i%2]
+		n, err := readChunk(body, buffer)
 		f.Size += int64(n)
+		if werr := <-taken; werr != nil { // from here on the other buffer is free
+			return werr
+		}
 		if limit > 0 && f.Size > limit {
 			return fmt.Errorf("%w: the limit is %d bytes", ErrTooLarge, limit)
 		}
-		if werr := f.take((*buffer)[:n], hashes[:]); werr != nil {
-			return werr
-		}
-		if err == io.EOF {
-			break
-		}
-		if err := cmp.Or(err, ctx.Err()); err != nil {
-			return err
+		go func() { taken <- f.take(buffer[:n], hashes[:]) }()
+		if err != nil || ctx.Err() != nil {
+			if werr := <-taken; werr != nil {
+				return werr
+			}
+			if err == io.EOF {
+				break
+			}
+			return cmp.Or(err, ctx.Err())
 		}
 	}
 	sum := func(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }

@@ -1,8 +1,10 @@
 // Package fileblob is a blob.Store of plain files below one folder.
 //
-// The file of a key is its path, with the digests fanned out by their first
-// two digits: packages/ab/abcd…/name. A file gets its name only when all its
-// bytes are on disk, and the call that names it returns when the name is, too.
+// The file of a key is its path, but for digests: packages/<digest>/<name> is
+// packages/<first two digits>/<digest>_<name>, so that folders are few and need
+// not be made, and made durable, for each object. A file gets its name only
+// when all its bytes are on disk, and the call that names it returns when the
+// name is, too.
 package fileblob
 
 import (
@@ -16,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"packagecloud/internal/blob"
 )
@@ -24,6 +27,8 @@ import (
 // machine.
 type Store struct {
 	dir string
+	// folders that are known to be durable, with those above them, by path.
+	folders sync.Map
 }
 
 // New makes a store of a folder, which is created if need be.
@@ -57,11 +62,13 @@ func (s *Store) path(key string) (string, error) {
 	if len(steps) < 2 || steps[0] == "staging" {
 		return "", fmt.Errorf("storage key %q: must be in a folder other than staging", key)
 	}
-	if digestStep.MatchString(steps[1]) {
-		steps[0] = filepath.Join(steps[0], steps[1][:2])
+	if len(steps) == 3 && digestStep.MatchString(steps[1]) {
+		steps = []string{steps[0], steps[1][:2], steps[1] + "_" + steps[2]}
 	}
 	return filepath.Join(append([]string{s.dir}, steps...)...), nil
 }
+
+var digestFile = regexp.MustCompile(`^([0-9a-f]{64})_(.+)$`)
 
 // key is the key of a file, the reverse of path.
 func (s *Store) key(file string) (string, error) {
@@ -70,8 +77,10 @@ func (s *Store) key(file string) (string, error) {
 		return "", err
 	}
 	steps := strings.Split(filepath.ToSlash(rel), "/")
-	if len(steps) > 3 && len(steps[1]) == 2 && digestStep.MatchString(steps[2]) {
-		steps = append(steps[:1], steps[2:]...)
+	if len(steps) == 3 {
+		if m := digestFile.FindStringSubmatch(steps[2]); m != nil && steps[1] == m[1][:2] {
+			steps = []string{steps[0], m[1], m[2]}
+		}
 	}
 	return strings.Join(steps, "/"), nil
 }
@@ -119,7 +128,7 @@ func (s *Store) Stat(_ context.Context, key string) (blob.Info, error) {
 	return blob.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil
 }
 
-// Delete implements blob.Store. Folders that become empty go too.
+// Delete implements blob.Store. Folders stay: they are few.
 func (s *Store) Delete(_ context.Context, key string) error {
 	path, err := s.path(key)
 	if err != nil {
@@ -127,10 +136,6 @@ func (s *Store) Delete(_ context.Context, key string) error {
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete %s: %w", key, err)
-	}
-	dir := filepath.Dir(path)
-	for dir != s.dir && os.Remove(dir) == nil {
-		dir = filepath.Dir(dir)
 	}
 	return nil
 }
@@ -201,6 +206,10 @@ type staged struct {
 	store *Store
 	file  *os.File
 	named bool // has a name in the staging folder, to be removed
+	// size of what was written, and of the part that is on its way to disk.
+	size, out int64
+	// committed is what the file was when it last got a durable name.
+	committed fs.FileInfo
 }
 
 // Stage implements blob.Store.
@@ -212,7 +221,18 @@ func (s *Store) Stage(context.Context) (blob.Staged, error) {
 	return &staged{store: s, file: f, named: named}, nil
 }
 
-func (t *staged) Write(p []byte) (int, error) { return t.file.Write(p) }
+// writeAhead is after how many bytes the kernel is asked to write them out.
+const writeAhead = 8 << 20
+
+func (t *staged) Write(p []byte) (int, error) {
+	n, err := t.file.Write(p)
+	t.size += int64(n)
+	if t.size-t.out >= writeAhead {
+		writeOut(t.file, t.out, t.size-t.out)
+		t.out = t.size
+	}
+	return n, err
+}
 
 func (t *staged) ReadAt(p []byte, off int64) (int, error) { return t.file.ReadAt(p, off) }
 
@@ -222,7 +242,11 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(path); err != nil {
+	there, err := os.Stat(path)
+	if err == nil && t.committed != nil && os.SameFile(there, t.committed) {
+		return nil // by this very file, before
+	}
+	if err != nil {
 		if err := t.file.Sync(); err != nil {
 			return fmt.Errorf("store %s: %w", key, err)
 		}
@@ -233,7 +257,10 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 			return fmt.Errorf("store %s: %w", key, err)
 		}
 	}
-	if err := t.store.syncFolders(filepath.Dir(path)); err != nil {
+	if err := t.store.syncNames(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("store %s: %w", key, err)
+	}
+	if t.committed, err = t.file.Stat(); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
 	return nil
@@ -266,41 +293,43 @@ func (t *staged) Close() error {
 	return err
 }
 
-// link names a file. A name that exists is left as it is. The folder may be
-// deleted as empty just before; then it is made again.
+// link names a file. A name that exists is left as it is.
 func (s *Store) link(f *os.File, path string) error {
-	var err error
-	for range 100 {
-		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			err = name(f, path)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
 	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	if err := name(f, path); !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return err
+	return nil
 }
 
-// syncFolders makes the names in a folder durable, and those of the folders
-// down to it. On folders that did not change this costs next to nothing.
-func (s *Store) syncFolders(dir string) error {
-	for {
-		d, err := os.Open(dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // a delete came right after
-		case err != nil:
-			return err
-		default:
-			if err := errors.Join(d.Sync(), d.Close()); err != nil {
-				return fmt.Errorf("sync folder: %w", err)
-			}
-		}
-		if dir == s.dir {
-			return nil
-		}
-		dir = filepath.Dir(dir)
+// syncNames makes the names in a folder durable. The folder itself, and those
+// down to it, are made so once: folders are never removed.
+func (s *Store) syncNames(dir string) error {
+	if err := syncFolder(dir); err != nil {
+		return err
 	}
+	if _, ok := s.folders.Load(dir); ok {
+		return nil
+	}
+	for above := dir; above != s.dir; {
+		above = filepath.Dir(above)
+		if err := syncFolder(above); err != nil {
+			return err
+		}
+	}
+	s.folders.Store(dir, true)
+	return nil
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return nil
 }

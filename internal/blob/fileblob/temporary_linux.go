@@ -41,3 +41,11 @@ func name(f *os.File, path string) error {
 	}
 	return nil
 }
+
+// writeOut makes the kernel begin to write a part of a file to disk, without
+// waiting for it: else a large file is written only when it is synced.
+func writeOut(f *os.File, offset, n int64) {
+	// It changes when bytes are written, not whether: an error says that this
+	// file system cannot.
+	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
+}

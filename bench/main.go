@@ -1,0 +1,98 @@
+// Command bench measures what the README claims and prints it as a table, each
+// figure beside a peer or a limit that was measured in the same run.
+//
+// Packages are synthetic and made on the fly, with control data of a realistic
+// size. Everything runs in one process, on SQLite and a folder.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"packagecloud/internal/config"
+	"packagecloud/internal/node"
+)
+
+var (
+	sizes = flag.String("sizes", "1000,10000,100000", "numbers of packages that a repository holds")
+	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, push, upload, download")
+	large = flag.Int64("large", 1<<30, "bytes of the large upload")
+)
+
+// row is a line of the table.
+type row struct{ what, figure, beside string }
+
+func main() {
+	flag.Parse()
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	parts := []struct {
+		name string
+		run  func(context.Context) ([]row, error)
+	}{{"publish", benchPublish}, {"push", benchPush}, {"upload", benchUpload}, {"download", benchDownload}}
+	var rows []row
+	for _, p := range parts {
+		if !strings.Contains(p.name, *only) {
+			continue
+		}
+		more, err := p.run(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		rows = append(rows, more...)
+	}
+	fmt.Printf("%s, %s, %d × %s, Linux %s\n\n", time.Now().UTC().Format("2 January 2006"), runtime.Version(), runtime.NumCPU(), processor(), release())
+	fmt.Println("| what | figure | beside |\n|---|---|---|")
+	for _, r := range rows {
+		fmt.Printf("| %s | %s | %s |\n", r.what, r.figure, r.beside)
+	}
+	return nil
+}
+
+// open opens a node in a new folder, which forget removes.
+func open(ctx context.Context) (n *node.Node, forget func(), err error) {
+	dir, err := os.MkdirTemp("", "packagecloud-bench-")
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := config.Load("", []string{"PACKAGECLOUD_DATA_DIRECTORY=" + dir, "PACKAGECLOUD_EXTERNAL_URL=http://localhost", "PACKAGECLOUD_MAX_UPLOAD_SIZE=100GiB"})
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err = node.Open(ctx, c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, func() {
+		_ = n.Close()
+		_ = os.RemoveAll(dir)
+	}, nil
+}
+
+// say tells people what takes so long.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	if len(s) > 3 {
+		return s[:len(s)-3] + "," + s[len(s)-3:]
+	}
+	return s
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/node"
+	"packagecloud/internal/repo"
+)
+
+// kind is a kind of package to be measured.
+type kind struct {
+	name   string
+	distro repo.DistroVersion
+	make   func(i int) []byte
+}
+
+var kinds = []kind{
+	{"deb", repo.DistroVersion{ID: 237, OS: "ubuntu", Version: "jammy", Format: "deb"}, makeDeb},
+	{"rpm", repo.DistroVersion{ID: 240, OS: "el", Version: "9", Format: "rpm"}, makeRPM},
+}
+
+// word is pronounceable noise, always the same for a number.
+func word(i int) string {
+	const consonants, vowels = "bdfgklmnprstvz", "aeiou"
+	x := uint32(i)*2654435761 + 12345
+	var b strings.Builder
+	for range 3 {
+		b.WriteByte(consonants[x%14])
+		b.WriteByte(vowels[x/14%5])
+		x = x*1664525 + 1013904223
+	}
+	return b.String()
+}
+
+func words(i, n int) string {
+	all := make([]string, n)
+	for j := range all {
+		all[j] = word(i*31 + j)
+	}
+	return strings.Join(all, " ")
+}
+
+func makeDeb(i int) []byte {
+	fields := fmt.Sprintf("Installed-Size: %d\nDepends: libc6 (>= 2.%d), lib%s%d (>= %d.%d), %s\nRecommends: %s\nSection: devel\nPriority: optional\nHomepage: https://example.com/%s\nTag: role::program, implemented-in::c\n",
+		i%90000, i%36, word(i), i%9, i%7, i%11, strings.ReplaceAll(words(i, 4), " ", ", "), word(i+1), word(i))
+	control := fmt.Appendf(nil, "Package: %s-%d\nVersion: %d.%d.%d-1\nArchitecture: amd64\nMaintainer: %s <%s@example.com>\n%sDescription: %s\n %s\n .\n %s\n",
+		word(i), i, i%5, i%13, i%29, word(i+2), word(i+3), fields, words(i+4, 6), words(i+5, 30), words(i+6, 25))
+	return debtest.Package{Name: fmt.Sprintf("%s-%d", word(i), i), Control: control, ControlCompression: "none", DataCompression: "none"}.Build()
+}
+
+func makeRPM(i int) []byte {
+	files := make(map[string][]byte)
+	for j := range 12 {
+		files[fmt.Sprintf("/usr/share/%s/%s/%s-%d", word(i), word(i+j), word(i*j+1), j)] = nil
+	}
+	files["/usr/bin/"+word(i)] = []byte("x")
+	return rpmtest.Package{
+		Name: fmt.Sprintf("%s-%d", word(i), i), Version: fmt.Sprintf("%d.%d", i%5, i%13), Architecture: "x86_64", Description: words(i, 60), Files: files,
+		Requires: []string{"libc.so.6", word(i) + " >= 1.0", word(i + 1), word(i + 2)},
+	}.Build()
+}
+
+func digests(body []byte) repo.Digests {
+	m, s1, s256, s512 := md5.Sum(body), sha1.Sum(body), sha256.Sum256(body), sha512.Sum512(body)
+	return repo.Digests{MD5: hex.EncodeToString(m[:]), SHA1: hex.EncodeToString(s1[:]), SHA256: hex.EncodeToString(s256[:]), SHA512: hex.EncodeToString(s512[:])}
+}
+
+// owner makes a user with a repository.
+func owner(ctx context.Context, n *node.Node, name string) (u repo.User, r repo.Repository, token string, err error) {
+	err = n.DB.Update(ctx, func(tx *db.Tx) (err error) {
+		a := db.Account{User: repo.User{Name: name, Email: name + "@example.com", CreatedAt: time.Now()}}
+		if token, err = auth.CreateUser(ctx, tx, n.Sealer, &a); err != nil {
+			return err
+		}
+		u = a.User
+		r = repo.Repository{OwnerID: u.ID, Owner: u.Name, Name: "demo", CreatedAt: time.Now()}
+		return auth.CreateRepository(ctx, tx, n.Sealer, &r)
+	})
+	return u, r, token, err
+}
+
+// fill records packages as pushes would, many in a transaction and without
+// their bytes: publishing never reads those.
+func fill(ctx context.Context, n *node.Node, k kind, u repo.User, r repo.Repository, from, to int) error {
+	var f format.Format
+	for _, each := range n.Formats {
+		if each.Name() == k.distro.Format {
+			f = each
+		}
+	}
+	for ; from < to; from = min(from+1000, to) {
+		first := from
+		err := n.DB.Update(ctx, func(tx *db.Tx) error {
+			scope, err := tx.EnsureScope(ctx, r.ID, k.distro)
+			if err != nil {
+				return err
+			}
+			for i := first; i < min(first+1000, to); i++ {
+				if err := record(ctx, tx, f, k, u, r, scope, k.make(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func record(ctx context.Context, tx *db.Tx, f format.Format, k kind, u repo.User, r repo.Repository, scope int64, body []byte) error {
+	now := time.Now()
+	parsed, err := f.Parse(ctx, format.Upload{Filename: "x", Content: bytes.NewReader(body), Size: int64(len(body)), Digests: digests(body)})
+	if err != nil {
+		return err
+	}
+	p := parsed.Package()
+	p.RepositoryID, p.ScopeID, p.Distro, p.CreatedAt = r.ID, scope, k.distro, now
+	file := &p.Files[0]
+	file.Path = f.Path(p, file.Name, k.distro, "")
+	if _, err := tx.ClaimBlob(ctx, db.Blob{Digests: file.Digests, Object: repo.PackageKey(file.SHA256, file.Name), Size: file.Size}, now); err != nil {
+		return err
+	}
+	if _, err := tx.ClaimPath(ctx, r.ID, file.Path, file.SHA256); err != nil {
+		return err
+	}
+	if err := tx.InsertPackage(ctx, p, u.ID); err != nil {
+		return err
+	}
+	entries, err := parsed.Entries(format.Listing{Distro: k.distro, Files: p.Files, Time: now})
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := tx.InsertEntry(ctx, p.ID, e.Kind, e.Text); err != nil {
+			return err
+		}
+	}
+	return tx.AddChange(ctx, scope, db.PackageChange, p.ID, now)
+}
