@@ -20,7 +20,8 @@ import (
 	"testing"
 	"time"
 
-	_ "packagecloud/internal/ctl" // so that a change of the programs is one of the test
+	_ "packagecloud/internal/cli" // so that a change of the programs is one of the test
+	_ "packagecloud/internal/ctl"
 	"packagecloud/internal/db/dbtest"
 	_ "packagecloud/internal/serve"
 )
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	bin = dir
-	build := exec.Command("go", "build", "-o", bin, "packagecloud/cmd/packagecloud", "packagecloud/cmd/packagecloud-ctl")
+	build := exec.Command("go", "build", "-o", bin, "packagecloud/cmd/...")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the programs:", err)
@@ -60,7 +61,7 @@ type instance struct {
 func start(t testing.TB, environment ...string) *instance {
 	t.Helper()
 	s := &instance{URL: "http://" + freeAddress(t), Data: t.TempDir()}
-	s.environment = append(os.Environ(),
+	s.environment = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"),
 		"PACKAGECLOUD_LISTEN_ADDRESS="+strings.TrimPrefix(s.URL, "http://"), "PACKAGECLOUD_EXTERNAL_URL="+s.URL, "PACKAGECLOUD_DATA_DIRECTORY="+s.Data)
 	s.environment = append(s.environment, environment...)
 	s.run(t)
@@ -195,7 +196,7 @@ func (s *instance) script(ctx context.Context, t testing.TB, name string, enviro
 		t.Fatal(err)
 	}
 	c := exec.CommandContext(ctx, sandbox, "bash", "-eu", filepath.Join(data, name))
-	c.Env = append(os.Environ(), "URL="+s.URL, "TOKEN="+s.Token, "BIN="+bin, "LIB="+filepath.Join(data, "lib.sh"),
+	c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "URL="+s.URL, "TOKEN="+s.Token, "BIN="+bin, "LIB="+filepath.Join(data, "lib.sh"),
 		"SANDBOX_SHARE="+data+":"+bin, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 	c.Env = append(c.Env, environment...)
 	out, err := c.CombinedOutput()
@@ -234,6 +235,23 @@ func TestClients(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestQuickStart pastes what the first start prints.
+func TestQuickStart(t *testing.T) {
+	needTools(t, "apt-get", "dnf", "curl")
+	s := start(t)
+	var commands []string
+	for line := range strings.Lines(s.output.String()) {
+		if command, ok := strings.CutPrefix(line, "  "); ok {
+			commands = append(commands, strings.TrimSpace(command))
+		}
+	}
+	if len(commands) != 9 {
+		t.Fatalf("the first start prints %d commands:\n%s", len(commands), s.output)
+	}
+	s.script(t.Context(), t, "quickstart.sh", "PRIVATE=0", "COMMANDS="+strings.Join(commands, "\n"))
+	s.verify(t)
 }
 
 // TestPostgres runs one story with the other engine.

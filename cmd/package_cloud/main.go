@@ -1,0 +1,22 @@
+// Command package_cloud pushes packages to a packagecloud server and manages
+// its repositories.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"packagecloud/internal/cli"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := cli.Run(ctx, version, os.Args[1:])
+	stop()
+	os.Exit(status)
+}

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Package is a package on the server.
+type Package struct {
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Release      string `json:"release,omitempty"`
+	Epoch        *int64 `json:"epoch,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
+	Type         string `json:"type"`
+	Distro       string `json:"distro_version"`
+	Filename     string `json:"filename"`
+	SHA256       string `json:"sha256sum,omitempty"`
+	Indexed      bool   `json:"indexed"`
+	Page         string `json:"package_html_url"`
+	URL          string `json:"package_url"`
+}
+
+// Place is where a package stands in a repository.
+type Place struct {
+	// Distro is "ubuntu/jammy", "gems", "java/maven2/com.example".
+	Distro string
+	// Filename may have segments in front of it, as a Maven group.
+	Filename string
+	// Scope is npm's, "@scope", or "".
+	Scope string
+}
+
+func (p Place) path(r *Repository) (string, error) {
+	var b strings.Builder
+	b.WriteString(r.Paths.Self)
+	for segment := range strings.SplitSeq(strings.Trim(p.Distro+"/"+p.Filename, "/"), "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return "", fmt.Errorf("%s/%s names no package", p.Distro, p.Filename)
+		}
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(segment))
+	}
+	return b.String(), nil
+}
+
+// Delete removes a package.
+func (c *Client) Delete(ctx context.Context, r *Repository, p Place) error {
+	path, err := p.path(r)
+	if err != nil {
+		return err
+	}
+	if p.Scope != "" {
+		path += "?" + url.Values{"scope": {p.Scope}}.Encode()
+	}
+	return c.delete(ctx, path)
+}
+
+// Promote moves a package to another repository, "user/repo".
+func (c *Client) Promote(ctx context.Context, r *Repository, p Place, destination string) (*Package, error) {
+	path, err := p.path(r)
+	if err != nil {
+		return nil, err
+	}
+	fields := url.Values{"destination": {destination}}
+	if p.Scope != "" {
+		fields.Set("scope", p.Scope)
+	}
+	moved := new(Package)
+	return moved, c.form(ctx, path+"/promote.json", fields, moved)
+}
+
+const (
+	// indexTime is how long a package is given to become installable, on top
+	// of what the server waited.
+	indexTime = 5 * time.Minute
+	// askEvery is how often a server is asked whether it is.
+	askEvery = 2 * time.Second
+)
+
+// ErrNotIndexed says that a package was recorded, but cannot be installed yet.
+var ErrNotIndexed = errors.New("the server has the package, but it is not installable yet")
+
+// awaitIndexed asks until a package is installable, for servers that do not
+// wait themselves.
+func (c *Client) awaitIndexed(ctx context.Context, p *Package) error {
+	for range indexTime / askEvery {
+		if err := c.sleep(ctx, askEvery); err != nil {
+			return err
+		}
+		if _, err := c.get(ctx, p.URL, p); err != nil {
+			return fmt.Errorf("ask whether %s is installable: %w", p.Filename, err)
+		}
+		if p.Indexed {
+			return nil
+		}
+	}
+	return ErrNotIndexed
+}
+
+// find looks for a package by its file name; nil if there is none.
+func (c *Client) find(ctx context.Context, r *Repository, distro, filename string) (*Package, error) {
+	query := url.Values{"q": {filename}, "per_page": {"250"}}
+	if distro != "" {
+		query.Set("dist", distro)
+	}
+	for p, err := range pages[Package](ctx, c, r.Paths.Self+"/search.json", query) {
+		if err != nil {
+			return nil, err
+		}
+		// A distribution of one unnamed version is shown with or without it.
+		if p.Filename == filename && (distro == "" || p.Distro == distro || strings.HasPrefix(p.Distro, distro+"/")) {
+			return &p, nil
+		}
+	}
+	return nil, nil
+}
