@@ -1,0 +1,160 @@
+package ctl_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/config"
+	"packagecloud/internal/ctl"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/node"
+	"packagecloud/internal/repo"
+	"packagecloud/internal/upload"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"packagecloud-ctl": command, "fixture": program(fixture), "damage": program(damage), "allowed": program(allowed)})
+}
+
+// TestScripts runs the commands as an administrator does.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PACKAGECLOUD_DATA_DIRECTORY", filepath.Join(e.WorkDir, "data"))
+			e.Setenv("PACKAGECLOUD_SIGNING_KEY_ALGORITHM", "ed25519")
+			e.Setenv("PACKAGECLOUD_LISTEN_ADDRESS", "127.0.0.1:1")
+			return nil
+		},
+	})
+}
+
+// command is packagecloud-ctl.
+func command() {
+	err := ctl.Command("test").ExecuteContext(context.Background())
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, ctl.ErrFound) {
+		fmt.Fprintln(os.Stderr, "packagecloud-ctl:", err)
+	}
+	os.Exit(1)
+}
+
+// program makes a program of a function on an open node.
+func program(run func(ctx context.Context, n *node.Node) error) func() {
+	return func() {
+		ctx := context.Background()
+		c, err := config.Load("", os.Environ())
+		if err == nil {
+			var n *node.Node
+			if n, err = node.Open(ctx, c, slog.New(slog.DiscardHandler)); err == nil {
+				err = errors.Join(run(ctx, n), n.Close())
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+// fixture makes alice with a repository tools, two packages in it, published.
+func fixture(ctx context.Context, n *node.Node) error {
+	a := db.Account{User: repo.User{Name: "alice", Email: "alice@example.com", CreatedAt: time.Now()}}
+	r := repo.Repository{Name: "tools", Owner: "alice", CreatedAt: time.Now()}
+	err := n.DB.Update(ctx, func(tx *db.Tx) error {
+		if _, err := auth.CreateUser(ctx, tx, n.Sealer, &a); err != nil {
+			return err
+		}
+		r.OwnerID = a.ID
+		return auth.CreateRepository(ctx, tx, n.Sealer, &r)
+	})
+	if err != nil {
+		return err
+	}
+	for v, body := range map[string][]byte{"jammy": debtest.Package{Files: map[string][]byte{"usr/share/x": make([]byte, 5000)}}.Build(), "9": rpmtest.Package{}.Build()} {
+		f, err := n.Uploader.Receive(ctx, "x", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		distro, ok := n.Catalog().Find(map[string]string{"jammy": "ubuntu", "9": "el"}[v], v)
+		if !ok {
+			return errors.New("no such distribution")
+		}
+		_, err = n.Uploader.Push(ctx, upload.Push{Repository: r, Distro: distro, User: a.User, File: f})
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	for worked := true; worked; {
+		if worked, err = n.Worker.Step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damage does harm to what is stored: byte KIND changes a byte of an object,
+// lose KIND removes one, cut KIND shortens one, sql QUERY changes rows.
+func damage(ctx context.Context, n *node.Node) error {
+	if os.Args[1] == "sql" {
+		raw, err := sql.Open("sqlite", node.DatabaseURL(n.Config))
+		if err != nil {
+			return err
+		}
+		_, err = raw.ExecContext(ctx, os.Args[2])
+		return errors.Join(err, raw.Close())
+	}
+	root := filepath.Join(n.Config.DataDirectory, "storage", os.Args[2])
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		switch os.Args[1] {
+		case "lose":
+			err = os.Remove(path)
+		case "cut":
+			err = os.Truncate(path, 10)
+		case "byte":
+			var body []byte
+			if body, err = os.ReadFile(path); err == nil {
+				body[len(body)/2] ^= 1
+				err = os.WriteFile(path, body, 0o600)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return fs.SkipAll
+	})
+}
+
+// allowed tells whether USER may push to OWNER/NAME.
+func allowed(ctx context.Context, n *node.Node) error {
+	account, err := n.DB.AccountByName(ctx, os.Args[1])
+	if err != nil {
+		return err
+	}
+	r, err := n.DB.Repository(ctx, os.Args[2], os.Args[3])
+	if err != nil {
+		return err
+	}
+	may, err := n.Auth.MayManage(ctx, account.User, r)
+	fmt.Println(may)
+	return err
+}
