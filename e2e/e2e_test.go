@@ -183,14 +183,21 @@ func needTools(t testing.TB, names ...string) {
 	}
 }
 
-// script runs a script of testdata in a sandbox. Further environment variables
-// are given as NAME=VALUE.
-func (s *instance) script(ctx context.Context, t testing.TB, name string, environment ...string) {
+// testdata is the folder of the scripts.
+func (s *instance) testdata(t testing.TB) string {
 	t.Helper()
 	data, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return data
+}
+
+// script runs a script of testdata in a sandbox. Further environment variables
+// are given as NAME=VALUE.
+func (s *instance) script(ctx context.Context, t testing.TB, name string, environment ...string) {
+	t.Helper()
+	data := s.testdata(t)
 	sandbox, err := filepath.Abs("../scripts/sandbox")
 	if err != nil {
 		t.Fatal(err)
