@@ -95,12 +95,11 @@ func benchDownload(ctx context.Context) ([]row, error) {
 			w.WriteHeader(status)
 		}))
 	}
-	etag := ""
 	response, err := http.Get(ours.URL + "/acme/demo/ubuntu/dists/jammy/InRelease")
 	if err != nil {
 		return nil, err
 	}
-	etag = response.Header.Get("Etag")
+	etag := response.Header.Get("Etag")
 	response.Body.Close()
 
 	var rows []row

@@ -153,7 +153,7 @@ func peerTime(name string, k kind, size int, command []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	say("%s: the same with %s", k.name, name)
 	write := func(i int) error {
 		return os.WriteFile(filepath.Join(dir, repo.SafeName(fmt.Sprintf("%d.%s", i, k.name))), k.make(i), 0o644)

@@ -144,7 +144,7 @@ func syncTime() time.Duration {
 	if err != nil {
 		return 0
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	defer file.Close()
 	const times = 50
 	start := time.Now()
@@ -166,7 +166,7 @@ func benchUpload(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {

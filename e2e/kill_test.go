@@ -48,7 +48,8 @@ func (s *instance) disturb(t *testing.T, round int) (kept []pushed) {
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				name := fmt.Sprintf("p%d-%d-%d", round, writer, i)
-				distro, file, body := el9, "x.rpm", []byte(nil)
+				distro, file := el9, "x.rpm"
+				var body []byte
 				if writer%2 == 0 {
 					padding := make([]byte, rand.IntN(300_000))
 					_, _ = rand.NewChaCha8([32]byte{byte(i), byte(writer), byte(round)}).Read(padding)

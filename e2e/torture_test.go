@@ -48,7 +48,8 @@ func torture(t *testing.T, s *instance, period time.Duration) {
 			var mine []pushed
 			for i := 0; ctx.Err() == nil; i++ {
 				name := fmt.Sprintf("w%d-p%d", writer, i)
-				distro, file, body := jammy, name+".deb", []byte(nil)
+				distro, file := jammy, name+".deb"
+				var body []byte
 				if writer%2 == 0 {
 					body = debtest.Package{Name: name, Architecture: []string{"all", "amd64", "arm64"}[i%3]}.Build()
 				} else {

@@ -697,7 +697,7 @@ func TestBrokenUpload(t *testing.T) {
 	s.create("demo", false)
 	body, contentType := multi(part{name: "package[distro_version_id]", body: []byte("35")}, part{name: "package[package_file]", file: "x.deb", body: make([]byte, 8<<20)})
 	pr, pw := io.Pipe()
-	q, err := http.NewRequestWithContext(t.Context(), "POST", s.server.URL+"/api/v1/repos/alice/demo/packages", pr)
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.server.URL+"/api/v1/repos/alice/demo/packages", pr)
 	if err != nil {
 		t.Fatal(err)
 	}
