@@ -168,7 +168,7 @@ func loop(address string, request []byte, status int, end time.Time) (times []ti
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	answers := bufio.NewReader(c)
 	want := fmt.Appendf(nil, "HTTP/1.1 %d ", status)
 	for time.Now().Before(end) {
