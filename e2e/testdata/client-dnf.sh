@@ -2,6 +2,8 @@
 . "$LIB"
 el9=240
 create_repository
+# For repoquery and download. Debian does not let it stand beside zypper.
+apt-get install -y -qq --no-install-recommends dnf-plugins-core > install.log 2>&1 || fail "$(cat install.log)"
 rm -f /etc/yum.repos.d/*
 cat > /etc/dnf/dnf.conf << 'CONF'
 [main]
