@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +126,9 @@ func damage(ctx context.Context, n *node.Node) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
+		if live, err := isLive(ctx, n, path); err != nil || !live {
+			return err
+		}
 		switch os.Args[1] {
 		case "lose":
 			err = os.Remove(path)
@@ -142,6 +146,25 @@ func damage(ctx context.Context, n *node.Node) error {
 		}
 		return fs.SkipAll
 	})
+}
+
+// isLive reports whether the live generation has the object in a file. The
+// objects of earlier ones may be there too.
+func isLive(ctx context.Context, n *node.Node, path string) (bool, error) {
+	raw, err := sql.Open("sqlite", node.DatabaseURL(n.Config))
+	if err != nil {
+		return false, err
+	}
+	defer raw.Close()
+	name := filepath.Base(path)
+	if digest, rest, ok := strings.Cut(name, "_"); ok {
+		name = digest + "/" + rest
+	}
+	var live bool
+	err = raw.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM blobs WHERE object LIKE '%/' || $1)
+		OR EXISTS (SELECT 1 FROM files WHERE object LIKE '%/' || $1 AND retired IS NULL)
+		OR EXISTS (SELECT 1 FROM segments WHERE object LIKE '%/' || $1 AND retired IS NULL)`, name).Scan(&live)
+	return live, err
 }
 
 // allowed tells whether USER may push to OWNER/NAME.
