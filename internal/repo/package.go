@@ -89,12 +89,15 @@ func IndexKey(sha256, name string) string {
 	return "indexes/" + sha256 + "/" + SafeName(name)
 }
 
+// maxSafeName leaves room for a digest in front, in a file's name of 255 bytes.
+const maxSafeName = 180
+
 // SafeName is name with everything but [A-Za-z0-9._-] replaced by "_", at most
-// its last 200 bytes, never empty and never a path step.
+// its last 180 bytes, never empty and never a path step.
 func SafeName(name string) string {
 	name = unsafeKeyBytes.ReplaceAllString(name, "_")
-	if len(name) > 200 {
-		name = name[len(name)-200:]
+	if len(name) > maxSafeName {
+		name = name[len(name)-maxSafeName:]
 	}
 	if strings.Trim(name, ".") == "" {
 		return "_" + name
