@@ -30,11 +30,11 @@ const (
 // signer is what a redirect costs at least: an HMAC of the path.
 type signer struct{}
 
-func (signer) URL(key string, _ int64) string {
+func (signer) Link(_ context.Context, key string, _ int64) (string, error) {
 	expiry := time.Now().Add(time.Hour).Unix()
 	mac := hmac.New(sha256.New, []byte("secret"))
 	fmt.Fprintf(mac, "v1\n/%s\n%d", key, expiry)
-	return fmt.Sprintf("https://cdn.example.com/%s?t=%d_k1_%s", key, expiry, base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+	return fmt.Sprintf("https://cdn.example.com/%s?t=%d_k1_%s", key, expiry, base64.RawURLEncoding.EncodeToString(mac.Sum(nil))), nil
 }
 
 // benchDownload asks an authenticated server for a package and for an index

@@ -108,7 +108,7 @@ func (c *Collector) files(ctx context.Context) (int, error) {
 	}
 	for _, f := range files {
 		if f.Object == "" {
-			continue // a form of a document: its segments have rows of their own
+			continue // a form of a document that was never stored as a whole
 		}
 		if err := c.Blobs.Delete(ctx, f.Object); err != nil {
 			return 0, err

@@ -23,7 +23,9 @@ type File struct {
 	DocumentID int64 // of a form of a document; 0 for an entry point
 	Encoding   format.Encoding
 
-	Object      string // storage key of an entry point
+	// Object is the storage key of the whole file. A form of a document has one
+	// only if clients fetch it from the store itself; else it is "".
+	Object      string
 	ContentType string
 	Pair        string // path of the entry point that it must match
 }
@@ -41,6 +43,12 @@ func scanIndexFile(s scanner) (f File, err error) {
 // LiveFiles are the files of the live generation of a scope.
 func (r Reader) LiveFiles(ctx context.Context, scopeID int64) ([]File, error) {
 	return collect(ctx, r.q, "files", scanIndexFile, indexFileColumns+` WHERE scope_id = $1 AND retired IS NULL ORDER BY path`, scopeID)
+}
+
+// LiveFile finds the file with a path in the live generation of a scope.
+func (r Reader) LiveFile(ctx context.Context, scopeID int64, path string) (File, error) {
+	f, err := scanIndexFile(r.q.QueryRowContext(ctx, indexFileColumns+` WHERE scope_id = $1 AND path = $2 AND retired IS NULL`, scopeID, path))
+	return f, found(err, "file "+path)
 }
 
 // FileAt finds the file with a path as of a generation.
@@ -70,6 +78,16 @@ func (t *Tx) ReplaceFile(ctx context.Context, f File) error {
 		f.ScopeID, f.Path, f.Generation, f.SHA256, f.Size, millis(f.CreatedAt), document, f.Encoding, f.Object, f.ContentType, f.Pair)
 	if err != nil {
 		return fmt.Errorf("add file %s: %w", f.Path, err)
+	}
+	return nil
+}
+
+// SetFileObject records that a form of a document is stored as a
+// whole. A file that has an object, or is gone, is left as it is.
+func (t *Tx) SetFileObject(ctx context.Context, id int64, object string) error {
+	_, err := t.q.ExecContext(ctx, `UPDATE files SET object = $2 WHERE id = $1 AND object = ''`, id, object)
+	if err != nil {
+		return fmt.Errorf("record the object of file %d: %w", id, err)
 	}
 	return nil
 }

@@ -108,6 +108,8 @@ type Document struct {
 	// Lists are the listings whose packages it holds, its own and the one
 	// shared with others ("amd64" and "all"). An unused second one is "".
 	Lists [2]string
+	// ContentType is that of the plain form.
+	ContentType string
 	// Encodings are the forms that clients may fetch, and that entry points
 	// may therefore name.
 	Encodings []Encoding

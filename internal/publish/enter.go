@@ -71,13 +71,19 @@ func content(p format.EntryPoint, s Signer) ([]byte, error) {
 	}
 }
 
-// put stores an entry point under a name of its own: that of this attempt to
-// make this generation.
+// objectName is a name that only this attempt to make this generation uses.
+func (g *generation) objectName(file string) string {
+	if over := len(file) - 100; over > 0 {
+		file = file[over:] // or the name would be cut at its front
+	}
+	return fmt.Sprintf("%d-%d-%s-%s", g.scope.ID, g.number, g.lease[:8], file)
+}
+
+// put stores an entry point.
 func (g *generation) put(ctx context.Context, p format.EntryPoint, digest string, body []byte) error {
-	name := fmt.Sprintf("%d-%d-%s-%s", g.scope.ID, g.number, g.lease[:8], path.Base(p.Path))
 	f := db.File{
 		ScopeID: g.scope.ID, Path: p.Path, Generation: g.number, SHA256: digest, Size: int64(len(body)), CreatedAt: g.now,
-		Object: repo.IndexKey(digest, name), ContentType: p.ContentType, Pair: p.Pair,
+		Object: repo.IndexKey(digest, g.objectName(path.Base(p.Path))), ContentType: p.ContentType, Pair: p.Pair,
 	}
 	if err := g.Blobs.Put(ctx, f.Object, body, blob.Attributes{ContentType: p.ContentType, Class: blob.Index}); err != nil {
 		return fmt.Errorf("store %s: %w", p.Path, err)

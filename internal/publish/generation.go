@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/index"
@@ -27,6 +28,9 @@ type generation struct {
 	touched   []db.Touched
 	documents []*document // in the order of format.Documents
 	files     []db.File   // new ones, stored
+
+	composer blob.Composer // nil if clients never fetch from the store itself
+	compose  []whole       // what is to be stored with it
 }
 
 // document is a document of the scope and what became of it.
@@ -42,6 +46,7 @@ type document struct {
 func (w *Worker) publish(ctx context.Context, scope db.ScopeState, lease string) (time.Time, error) {
 	start := w.Now()
 	g := &generation{Worker: w, scope: scope, lease: lease, number: scope.Generation + 1}
+	g.composer, _ = w.Blobs.(blob.Composer)
 	// Whole seconds, as formats and HTTP show them, and others for each
 	// generation: apt would be told that a file it has from the same second is
 	// the newest. So the time may lie up to a second ahead.
@@ -66,6 +71,9 @@ func (g *generation) make(ctx context.Context, start time.Time) error {
 	}
 	if err := w.DB.View(ctx, func(tx *db.Tx) error { return g.render(ctx, tx) }); err != nil {
 		return fmt.Errorf("render generation %d: %w", g.number, err)
+	}
+	if err := g.storeWholes(ctx); err != nil {
+		return fmt.Errorf("store generation %d: %w", g.number, err)
 	}
 	if err := g.enter(ctx); err != nil {
 		return fmt.Errorf("make the entry points of generation %d: %w", g.number, err)

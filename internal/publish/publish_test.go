@@ -53,6 +53,11 @@ func newSystem(t *testing.T, d *db.DB) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newSystemOn(t, d, blobs)
+}
+
+func newSystemOn(t *testing.T, d *db.DB, blobs blob.Store) *system {
+	t.Helper()
 	sealer, err := seal.OpenOrCreate(filepath.Join(t.TempDir(), "master.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -134,8 +139,13 @@ func (s *system) settle(w *publish.Worker) {
 // verify expects no problem.
 func (s *system) verify() verify.Summary {
 	s.t.Helper()
+	return s.inspect(func(p verify.Problem) { s.t.Errorf("%s: %s", p.Object, p.What) })
+}
+
+func (s *system) inspect(report func(verify.Problem)) verify.Summary {
+	s.t.Helper()
 	v := verify.Verifier{DB: s.db, Blobs: s.blobs, Formats: formats, Origin: "example.com"}
-	summary, err := v.Run(s.t.Context(), func(p verify.Problem) { s.t.Errorf("%s: %s", p.Object, p.What) })
+	summary, err := v.Run(s.t.Context(), report)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -37,7 +37,8 @@ func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
 	if err := g.load(ctx, tx, d, listed, &u); err != nil {
 		return err
 	}
-	outcome, err := u.Run(ctx, Segments{g.Blobs})
+	store := &recent{Segments: Segments{g.Blobs}}
+	outcome, err := u.Run(ctx, store)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,10 @@ func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
 			CreatedAt: g.now, DocumentID: d.row.ID, Encoding: e,
 		})
 	}
-	return nil
+	if g.composer == nil {
+		return nil
+	}
+	return g.wholes(ctx, tx, d, &u, store)
 }
 
 // touching are the ids of the changed packages that a document lists.

@@ -158,6 +158,10 @@ func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease s
 		if rested.Before(published) {
 			rested = published // or generations would run ahead of the clock
 		}
+		if _, ok := w.Blobs.(blob.Composer); ok && rested.Before(end.Add(time.Second)) {
+			// The store tells clients when a file was stored, in seconds.
+			rested = end.Add(time.Second)
+		}
 		return w.DB.Update(ctx, func(tx *db.Tx) error { return tx.ReleaseLease(ctx, scope.ID, lease, rested) })
 	}
 	if ctx.Err() != nil {

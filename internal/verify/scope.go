@@ -113,8 +113,12 @@ func (s *scope) document(ctx context.Context, d format.Document, row db.Document
 		if sum != form.SHA256 {
 			s.report(name+e.Suffix(), "has the SHA-256 %s, and %s is recorded: run packagecloud-ctl reindex-everything", sum, form.SHA256)
 		}
-		if f, ok := s.files[d.Name+e.Suffix()]; slices.Contains(d.Encodings, e) && (!ok || f.SHA256 != form.SHA256 || f.Size != form.Size) {
+		f, ok := s.files[d.Name+e.Suffix()]
+		if slices.Contains(d.Encodings, e) && (!ok || f.SHA256 != form.SHA256 || f.Size != form.Size) {
 			s.report(name+e.Suffix(), "is not the file that clients get: run packagecloud-ctl reindex-everything")
+		}
+		if ok && f.Object != "" {
+			s.whole(ctx, f)
 		}
 	}
 	waits, err := s.tx.Changes(ctx, s.state.ID)
@@ -122,6 +126,31 @@ func (s *scope) document(ctx context.Context, d format.Document, row db.Document
 		return err // what the rows say is not published yet
 	}
 	return s.entries(ctx, d, segments)
+}
+
+// whole looks at a form of a document that is stored as one object.
+func (s *scope) whole(ctx context.Context, f db.File) {
+	problem := func(what string, args ...any) {
+		s.report(f.Object, what+", which clients fetch as %s/%s: run packagecloud-ctl reindex-everything", append(args, s.name, f.Path)...)
+	}
+	object, err := s.Blobs.Open(ctx, f.Object)
+	if err != nil {
+		problem("cannot be opened (%v)", err)
+		return
+	}
+	defer object.Close()
+	if size := object.Info().Size; size != f.Size {
+		problem("has %d bytes and not %d", size, f.Size)
+		return
+	}
+	if s.Quick {
+		return
+	}
+	if sum, err := digest(ctx, object); err != nil {
+		problem("cannot be read (%v)", err)
+	} else if sum != f.SHA256 {
+		problem("has the SHA-256 %s", sum)
+	}
 }
 
 // entries compares a document with the entries in the database, in both of its

@@ -61,11 +61,13 @@ func poolLetter(name string) string {
 // several xz streams is refused by apt.
 var served = []format.Encoding{format.Plain, format.Gzip, format.Zstd}
 
+const plainText = "text/plain; charset=utf-8"
+
 // Documents implements format.Format. The listings of all and of source are
 // always there, so that every deb and deb-src line works from the first day.
 func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document {
 	documents := []format.Document{binary(listAll, ""), {
-		Name: "main/source/Sources", Kind: kindSources, Lists: [2]string{listSource, ""}, Encodings: served,
+		Name: "main/source/Sources", Kind: kindSources, Lists: [2]string{listSource, ""}, ContentType: plainText, Encodings: served,
 	}}
 	for _, l := range lists {
 		if l != listAll && l != listSource {
@@ -76,7 +78,7 @@ func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document 
 }
 
 func binary(list, other string) format.Document {
-	return format.Document{Name: binaryName(list), Kind: kindPackages, Lists: [2]string{list, other}, Encodings: served}
+	return format.Document{Name: binaryName(list), Kind: kindPackages, Lists: [2]string{list, other}, ContentType: plainText, Encodings: served}
 }
 
 func binaryName(architecture string) string { return "main/binary-" + architecture + "/Packages" }

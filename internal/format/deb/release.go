@@ -19,10 +19,9 @@ var architectures = []string{
 // EntryPoints implements format.Format.
 func (Format) EntryPoints(s format.Snapshot) ([]format.EntryPoint, error) {
 	body := release(s)
-	const text = "text/plain; charset=utf-8"
 	return []format.EntryPoint{
-		{Path: "InRelease", ContentType: text, Body: body, Sign: format.ClearSigned},
-		{Path: "Release", ContentType: text, Body: body},
+		{Path: "InRelease", ContentType: plainText, Body: body, Sign: format.ClearSigned},
+		{Path: "Release", ContentType: plainText, Body: body},
 		{Path: "Release.gpg", ContentType: "application/pgp-signature", Body: body, Sign: format.DetachSigned, Pair: "Release"},
 	}, nil
 }

@@ -36,7 +36,7 @@ func resolveIndex(r format.Request, file string) (format.Request, bool) {
 	r.Kind, r.Paths = format.LiveFile, []string{file}
 	switch file {
 	case "InRelease", "Release":
-		r.ContentType = "text/plain; charset=utf-8"
+		r.ContentType = plainText
 		return r, true
 	case "Release.gpg":
 		r.ContentType = "application/pgp-signature"
@@ -50,7 +50,7 @@ func resolveIndex(r format.Request, file string) (format.Request, bool) {
 	if m == nil {
 		return r, false
 	}
-	r.ContentType = map[string]string{"": "text/plain; charset=utf-8", ".gz": "application/gzip", ".zst": "application/zstd"}[m[2]]
+	r.ContentType = map[string]string{"": plainText, ".gz": "application/gzip", ".zst": "application/zstd"}[m[2]]
 	if strings.HasPrefix(m[1], "binary-") {
 		if all := binaryName(listAll) + m[2]; all != file {
 			r.Paths = append(r.Paths, all)

@@ -56,7 +56,8 @@ func (Format) Documents(_ repo.DistroVersion, lists []string) (documents []forma
 	add := func(list, other string) {
 		for _, k := range kinds {
 			documents = append(documents, format.Document{
-				Name: list + "/repodata/" + k.name + ".xml", Kind: k.name, Lists: [2]string{list, other}, Encodings: []format.Encoding{format.Gzip},
+				Name: list + "/repodata/" + k.name + ".xml", Kind: k.name, Lists: [2]string{list, other},
+				ContentType: "application/xml", Encodings: []format.Encoding{format.Gzip},
 			})
 		}
 	}

@@ -38,10 +38,11 @@ type Publisher interface {
 	Ensure(ctx context.Context, r repo.Repository, v repo.DistroVersion) error
 }
 
-// Redirector gives a URL where clients get an object themselves.
+// Redirector gives links by which clients get objects themselves.
 type Redirector interface {
-	// URL is where the object with a storage key is served, for a while.
-	URL(key string, size int64) string
+	// Link is where the object with a storage key and a size in bytes is
+	// served, for long enough to fetch it.
+	Link(ctx context.Context, key string, size int64) (string, error)
 }
 
 // Keys gives the public keys of repositories.
@@ -59,10 +60,13 @@ type Handler struct {
 	Catalog   func() Catalog
 	Publisher Publisher
 	Keys      Keys
-	// Redirect sends clients elsewhere for package files; nil means that this
-	// server sends the bytes.
+	// Redirect sends clients elsewhere for packages and metadata; nil means
+	// that this server sends the bytes.
 	Redirect Redirector
-	Log      *slog.Logger
+	// DirectLimit is the size in bytes below which metadata is answered by this
+	// server all the same.
+	DirectLimit int64
+	Log         *slog.Logger
 
 	caches caches
 	pairs  pairs
@@ -195,6 +199,8 @@ func (h *Handler) servePackagePage(w http.ResponseWriter, r *http.Request, rp re
 type caches struct {
 	scopes    *otter.Cache[scopeKey, int64]              // ids
 	live      *otter.Cache[int64, *generation]           // by scope id
+	objects   *otter.Cache[int64, string]                // of index files stored late, by id
+	bodies    *otter.Cache[string, []byte]               // small objects, by key
 	files     *otter.Cache[fileKey, *db.StoredFile]      // by path
 	documents *otter.Cache[documentKey, *index.Document] // rendered documents
 }
@@ -226,6 +232,13 @@ type generation struct {
 // It is far below the time that files of deleted packages stay.
 const fileLife = 10 * time.Second
 
+// bodyLimit is the size of an entry point up to which it is kept in memory, and
+// bodiesSize that of all that are, in bytes.
+const (
+	bodyLimit  = 256 << 10
+	bodiesSize = 64 << 20
+)
+
 func newCaches() caches {
 	return caches{
 		scopes: otter.Must(&otter.Options[scopeKey, int64]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}}),
@@ -239,6 +252,12 @@ func newCaches() caches {
 			MaximumSize:      100_000,
 			ExpiryCalculator: otter.ExpiryWriting[fileKey, *db.StoredFile](fileLife),
 			Logger:           &otter.NoopLogger{},
+		}),
+		objects: otter.Must(&otter.Options[int64, string]{MaximumSize: 10_000, Logger: &otter.NoopLogger{}}),
+		bodies: otter.Must(&otter.Options[string, []byte]{
+			MaximumWeight: bodiesSize,
+			Weigher:       func(_ string, body []byte) uint32 { return uint32(len(body)) }, // at most bodyLimit
+			Logger:        &otter.NoopLogger{},
 		}),
 		documents: otter.Must(&otter.Options[documentKey, *index.Document]{MaximumSize: 1000, Logger: &otter.NoopLogger{}}),
 	}

@@ -1,6 +1,11 @@
 package download
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -16,8 +21,7 @@ import (
 func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.StoredFile) error {
 	header := w.Header()
 	if h.Redirect != nil && r.Method == http.MethodGet {
-		redirect(w, h.Redirect.URL(f.Object, f.Size))
-		return nil
+		return h.redirect(w, r, f.Object, f.Size)
 	}
 	header.Set("Etag", etag(f.SHA256))
 	header.Set("Cache-Control", "private, max-age=31536000, immutable")
@@ -26,21 +30,54 @@ func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.Stor
 	if notModified(w, r) {
 		return nil
 	}
+	// The time of the row, not of the file: it must never change, or a client
+	// that resumes a transfer begins again.
+	created := f.Created.Truncate(time.Second)
+	if r.Method == http.MethodHead {
+		http.ServeContent(w, r, "", created, &unread{size: f.Size})
+		return nil
+	}
 	object, err := h.Blobs.Open(r.Context(), f.Object)
 	if err != nil {
 		return err
 	}
 	defer object.Close()
-	// The time of the row, not of the file: it must never change, or a client
-	// that resumes a transfer begins again.
-	http.ServeContent(w, r, "", f.Created.Truncate(time.Second), object)
+	http.ServeContent(w, r, "", created, object)
 	return nil
+}
+
+// unread is content of a known size of which only the size is asked for.
+type unread struct{ size, at int64 }
+
+func (u *unread) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += u.at
+	case io.SeekEnd:
+		offset += u.size
+	}
+	u.at = offset
+	return offset, nil
+}
+
+func (u *unread) Read([]byte) (int, error) {
+	return 0, errors.New("the content of an answer to HEAD is read")
 }
 
 // sendIndex answers with a file of a generation.
 func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, contentType string) error {
 	header := w.Header()
 	header.Set("Etag", etag(f.SHA256))
+	if h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit {
+		if notModified(w, r) {
+			return nil
+		}
+		key, err := h.wholeObject(r.Context(), f, contentType)
+		if err != nil {
+			return err
+		}
+		return h.redirect(w, r, key, f.Size)
+	}
 	header.Set("Cache-Control", blob.Index.CacheControl())
 	if f.ContentType != "" {
 		contentType = f.ContentType
@@ -49,7 +86,25 @@ func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, c
 	if notModified(w, r) {
 		return nil
 	}
+	if r.Method == http.MethodHead {
+		http.ServeContent(w, r, "", f.CreatedAt, &unread{size: f.Size})
+		return nil
+	}
 	if f.DocumentID == 0 {
+		return h.sendEntryPoint(w, r, f)
+	}
+	d, err := h.document(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	http.ServeContent(w, r, "", f.CreatedAt, d.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
+	return nil
+}
+
+// sendEntryPoint sends a file that is stored as it is, from memory where it is
+// small: all clients ask for it all the time.
+func (h *Handler) sendEntryPoint(w http.ResponseWriter, r *http.Request, f db.File) error {
+	if f.Size > bodyLimit {
 		object, err := h.Blobs.Open(r.Context(), f.Object)
 		if err != nil {
 			return err
@@ -58,11 +113,18 @@ func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, c
 		http.ServeContent(w, r, "", f.CreatedAt, object)
 		return nil
 	}
-	d, err := h.document(r.Context(), f)
+	body, err := load(r.Context(), h.caches.bodies, f.Object, func(ctx context.Context, key string) ([]byte, error) {
+		object, err := h.Blobs.Open(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		defer object.Close()
+		return io.ReadAll(io.LimitReader(object, bodyLimit+1))
+	})
 	if err != nil {
 		return err
 	}
-	http.ServeContent(w, r, "", f.CreatedAt, d.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
+	http.ServeContent(w, r, "", f.CreatedAt, bytes.NewReader(body))
 	return nil
 }
 
@@ -73,14 +135,20 @@ func sendKey(w http.ResponseWriter, r *http.Request, key []byte) error {
 	return nil
 }
 
-// redirect is 302 and never 308, which rubygems and apk do not follow.
-func redirect(w http.ResponseWriter, url string) {
+// redirect sends a client to an object. It is 302 and never 308, which rubygems
+// and apk do not follow. The link is the client's alone, and ends.
+func (h *Handler) redirect(w http.ResponseWriter, r *http.Request, key string, size int64) error {
+	link, err := h.Redirect.Link(r.Context(), key, size)
+	if err != nil {
+		return fmt.Errorf("make a link to %s: %w", key, err)
+	}
 	header := w.Header()
-	header.Set("Location", url)
-	header.Set("Cache-Control", "no-cache")
+	header.Set("Location", link)
+	header.Set("Cache-Control", "private, no-store")
 	header.Set("Content-Type", "text/html;charset=utf-8")
 	header.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusFound)
+	return nil
 }
 
 func etag(sha256 string) string { return `"` + sha256 + `"` }
