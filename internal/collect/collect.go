@@ -110,7 +110,7 @@ func (c *Collector) files(ctx context.Context) (int, error) {
 		if f.Object == "" {
 			continue // a form of a document that was never stored as a whole
 		}
-		if err := c.Blobs.Delete(ctx, f.Object); err != nil {
+		if err := c.remove(ctx, f.Object); err != nil {
 			return 0, err
 		}
 	}
@@ -130,11 +130,21 @@ func (c *Collector) segments(ctx context.Context) (int, error) {
 		if s.Object == "" {
 			continue
 		}
-		if err := c.Blobs.Delete(ctx, s.Object); err != nil {
+		if err := c.remove(ctx, s.Object); err != nil {
 			return 0, err
 		}
 	}
 	return len(segments), nil
+}
+
+// remove removes an object whose row is gone. That no other row names it is so
+// by the way objects are named; but what is removed cannot be had back.
+func (c *Collector) remove(ctx context.Context, key string) error {
+	used, err := c.DB.ObjectInUse(ctx, key)
+	if err != nil || used {
+		return err
+	}
+	return c.Blobs.Delete(ctx, key)
 }
 
 // packages forgets deleted packages and dooms bytes that nobody refers to now.

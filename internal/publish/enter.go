@@ -33,9 +33,11 @@ func (g *generation) enter(ctx context.Context) error {
 		return fmt.Errorf("get the signing key of %s: %w", g.repository.FullName(), err)
 	}
 	changed := make(map[string]bool)
+	// Whatever was asked to be made again is, for its bytes may be lost.
+	again := g.has(db.Rebuild)
 	for _, p := range points {
 		// A signature is as old as what it signs; made again it would differ.
-		if p.Sign == format.DetachSigned && !changed[p.Pair] && !g.has(db.Refresh) {
+		if p.Sign == format.DetachSigned && !changed[p.Pair] && !again && !g.has(db.Refresh) {
 			if _, ok := live[p.Path]; ok {
 				continue
 			}
@@ -46,7 +48,7 @@ func (g *generation) enter(ctx context.Context) error {
 		}
 		sum := sha256.Sum256(body)
 		digest := hex.EncodeToString(sum[:])
-		if f, ok := live[p.Path]; ok && f.SHA256 == digest {
+		if f, ok := live[p.Path]; ok && f.SHA256 == digest && !again {
 			continue
 		}
 		changed[p.Path] = true
@@ -71,12 +73,15 @@ func content(p format.EntryPoint, s Signer) ([]byte, error) {
 	}
 }
 
-// objectName is a name that only this attempt to make this generation uses.
+// objectName is a name for an object that only this file of this attempt to make
+// this generation has: files with the same bytes must not share one, because
+// they are replaced, and collected, at different times.
 func (g *generation) objectName(file string) string {
+	g.objects++
 	if over := len(file) - 100; over > 0 {
 		file = file[over:] // or the name would be cut at its front
 	}
-	return fmt.Sprintf("%d-%d-%s-%s", g.scope.ID, g.number, g.lease[:8], file)
+	return fmt.Sprintf("%d-%d-%s-%d-%s", g.scope.ID, g.number, g.lease[:8], g.objects, file)
 }
 
 // put stores an entry point.

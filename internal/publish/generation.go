@@ -28,6 +28,7 @@ type generation struct {
 	touched   []db.Touched
 	documents []*document // in the order of format.Documents
 	files     []db.File   // new ones, stored
+	objects   int         // that were named
 
 	composer blob.Composer // nil if clients never fetch from the store itself
 	compose  []whole       // what is to be stored with it

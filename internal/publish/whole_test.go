@@ -100,9 +100,23 @@ func TestWholeObjects(t *testing.T) {
 	add(1)
 	check("both at once", 3<<20, 0)
 
+	// The same packages in two listings, of which one changes: the object of the
+	// other must stay.
+	s.mustPush(one, "common", "1", "all")
+	s.settle(w)
+	s.mustPush(one, "arm", "1", "arm")
+	s.settle(w)
+
 	files, err := s.db.LiveFiles(t.Context(), all[0].ScopeID)
 	if err != nil {
 		t.Fatal(err)
+	}
+	objects := make(map[string]string)
+	for _, f := range files {
+		if other, ok := objects[f.Object]; ok && f.Object != "" {
+			t.Errorf("%s and %s share an object", f.Path, other)
+		}
+		objects[f.Object] = f.Path
 	}
 	for _, f := range files {
 		if f.DocumentID != 0 && f.Object != "" {
