@@ -1,0 +1,142 @@
+package cloudfronttest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// functionTime is how long a function for viewer events may take.
+const functionTime = 5 * time.Second
+
+// functionARN is that of a numbered version, which alone may be associated.
+var functionARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:us-east-1:\d{12}:function:[A-Za-z0-9_-]+:[1-9]\d*$`)
+
+// event is what a function gets.
+type event struct {
+	Records []record `json:"Records"`
+}
+
+type record struct {
+	CF struct {
+		Config  eventConfig `json:"config"`
+		Request request     `json:"request"`
+	} `json:"cf"`
+}
+
+type eventConfig struct {
+	DomainName string `json:"distributionDomainName"`
+	ID         string `json:"distributionId"`
+	Type       string `json:"eventType"`
+	RequestID  string `json:"requestId"`
+}
+
+// request is the request of a viewer as functions see and return it. URI is
+// still encoded, and Query has no question mark.
+type request struct {
+	ClientIP string                   `json:"clientIp"`
+	Headers  map[string][]headerValue `json:"headers"`
+	Method   string                   `json:"method"`
+	Query    string                   `json:"querystring"`
+	URI      string                   `json:"uri"`
+}
+
+type headerValue struct {
+	Key   string `json:"key,omitempty"`
+	Value string `json:"value"`
+}
+
+func (h headerValue) equal(o headerValue) bool { return h.Value == o.Value }
+
+// disallowed are the headers that functions do not see and may not add; those
+// that end in a hyphen are prefixes.
+var disallowed = strings.Fields(`connection expect keep-alive proxy-authenticate proxy-authorization proxy-connection trailer upgrade
+	x-accel-buffering x-accel-charset x-accel-limit-rate x-accel-redirect x-amz-cf- x-amzn-auth x-amzn-cf-billing x-amzn-cf-id
+	x-amzn-cf-xff x-amzn-errortype x-amzn-fle-profile x-amzn-header-count x-amzn-header-order x-amzn-lambda-integration-tag
+	x-amzn-requestid x-cache x-edge- x-forwarded-proto x-real-ip`)
+
+// readOnly are the headers that a function for viewer-request may not change.
+var readOnly = []string{"content-length", "host", "transfer-encoding", "via"}
+
+func isDisallowed(lower string) bool {
+	for _, d := range disallowed {
+		if lower == d || strings.HasSuffix(d, "-") && strings.HasPrefix(lower, d) {
+			return true
+		}
+	}
+	return false
+}
+
+// viewed is the request as the function sees it.
+func viewed(r *http.Request) request {
+	uri, query, _ := strings.Cut(r.RequestURI, "?")
+	v := request{ClientIP: hostOnly(r.RemoteAddr), Headers: map[string][]headerValue{"host": {{"Host", r.Host}}}, Method: r.Method, Query: utf8Of(query), URI: utf8Of(uri)}
+	for name, values := range r.Header {
+		lower := strings.ToLower(name)
+		if isDisallowed(lower) {
+			continue
+		}
+		for _, value := range values {
+			v.Headers[lower] = append(v.Headers[lower], headerValue{name, utf8Of(value)})
+		}
+	}
+	return v
+}
+
+// utf8Of takes what is not UTF-8 for ISO-8859-1.
+func utf8Of(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
+}
+
+// viewerRequest runs the function, which answers the request or lets it, maybe
+// changed, pass.
+func (x *exchange) viewerRequest(w http.ResponseWriter) (answered bool, err error) {
+	x.request = viewed(x.r)
+	if x.behavior.Function == "" {
+		return false, nil
+	}
+	if !functionARN.MatchString(x.behavior.Function) {
+		return false, unknown("a function that is no numbered version in us-east-1: %s", x.behavior.Function)
+	}
+	var ev event
+	ev.Records = make([]record, 1)
+	ev.Records[0].CF.Config = eventConfig{x.dist.DomainName, x.dist.ID, "viewer-request", newID()}
+	ev.Records[0].CF.Request = x.request
+	text, err := json.Marshal(ev)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(x.r.Context(), functionTime)
+	defer cancel()
+	x.entry.Function = true
+	out, err := x.edge.Functions.Invoke(ctx, x.behavior.Function, text)
+	if err != nil {
+		return false, &refusal{http.StatusServiceUnavailable, LambdaExecutionError, "the Lambda function failed: " + err.Error()}
+	}
+	got, err := parseResult(out, x.request)
+	if err != nil {
+		return false, &refusal{http.StatusBadGateway, LambdaValidationError, "the Lambda function returned an invalid result: " + err.Error()}
+	}
+	if got.response != nil {
+		x.entry.Result = LambdaGeneratedResponse
+		got.response.write(w)
+		return true, nil
+	}
+	x.request = *got.request
+	return false, nil
+}
+
+// newID is an id of a request, different every time.
+func newID() string { return rand.Text() + "==" }
