@@ -59,6 +59,10 @@ type Config struct {
 	S3Endpoint   string // empty for AWS
 	S3PathStyle  bool
 
+	// DirectMetadataSize is the size in bytes below which metadata is sent by
+	// the server and not from S3 or CloudFront.
+	DirectMetadataSize int64
+
 	// CloudFrontEnabled is true only if S3Bucket and all of the following are
 	// set.
 	CloudFrontEnabled        bool
@@ -142,6 +146,9 @@ func (l *loader) derive(haveFile bool) {
 		if haveFile {
 			c.DataDirectory = "/var/opt/packagecloud"
 		}
+	}
+	if k := railsKey("direct_metadata_size"); !l.has(k) && !c.CloudFrontEnabled {
+		c.DirectMetadataSize = 64 << 10
 	}
 	c.MasterKeyFile = cmp.Or(c.MasterKeyFile, filepath.Join(c.DataDirectory, "master.key"))
 	c.IndexWorkers = cmp.Or(c.IndexWorkers, runtime.NumCPU())

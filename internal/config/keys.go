@@ -85,7 +85,7 @@ var keys = []key{
 	{
 		group: rails, name: "max_upload_size", initial: "20GiB",
 		doc:     "The largest package that may be pushed.",
-		example: `'5GiB'`, setter: size(func(c *Config) *int64 { return &c.MaxUploadSize }),
+		example: `'5GiB'`, setter: size(1, func(c *Config) *int64 { return &c.MaxUploadSize }),
 	},
 	{
 		group: "rainbows", name: "worker_processes", initial: "0",
@@ -156,6 +156,11 @@ var keys = []key{
 		group: rails, name: "s3_path_style", initial: "false",
 		doc:     "Whether the bucket stands in the path of URLs and not in the host name.",
 		example: `true`, setter: boolean(func(c *Config) *bool { return &c.S3PathStyle }),
+	},
+	{
+		group: rails, name: "direct_metadata_size", computed: "`64KiB`, or `0` if CloudFront is enabled",
+		doc:     "With a bucket, packages and repository metadata reach clients by a redirect. Metadata smaller than this is answered by the server itself, which saves small files a round trip; 0 redirects all of it.",
+		example: `'64KiB'`, setter: size(0, func(c *Config) *int64 { return &c.DirectMetadataSize }),
 	},
 	{
 		group: rails, name: "cloudfront_enabled", initial: "false",

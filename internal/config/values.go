@@ -171,8 +171,8 @@ var units = map[string]int64{
 
 var sizePattern = regexp.MustCompile(`^([0-9][0-9_]*) ?([A-Za-z]*)$`)
 
-// size is a number of bytes, or a number with a unit.
-func size(field func(*Config) *int64) setter {
+// size is a number of bytes, at least low, or a number with a unit.
+func size(low int64, field func(*Config) *int64) setter {
 	const most = 1 << 50 // a petabyte; more is a typing error
 	return setter{"size", func(c *Config, value any) error {
 		const hint = "write a number of bytes, or a size such as '20GiB' or '500MB'"
@@ -186,7 +186,7 @@ func size(field func(*Config) *int64) setter {
 				}
 			}
 		}
-		if !ok || n < 1 || n > most {
+		if !ok || n < low || n > most {
 			return mustBe("a size", value, hint)
 		}
 		*field(c) = n

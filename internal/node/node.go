@@ -35,6 +35,7 @@ type Node struct {
 	Config   *config.Config
 	DB       *db.DB
 	Blobs    blob.Store
+	Redirect Redirect // nil where the server sends all bytes
 	Sealer   *seal.Sealer
 	Auth     *auth.Auth
 	Keys     *keyring.Ring
@@ -68,6 +69,9 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Node, err
 		return nil, err
 	}
 	if n.Blobs, err = openBlobs(c); err != nil {
+		return nil, err
+	}
+	if n.Redirect, err = openRedirect(c, n.Blobs); err != nil {
 		return nil, err
 	}
 	if err := n.catalog.load(ctx, n.DB); err != nil {

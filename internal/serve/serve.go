@@ -40,7 +40,7 @@ func Handler(n *node.Node) http.Handler {
 	c := n.Config
 	downloads := download.New(download.Handler{
 		DB: n.DB, Auth: n.Auth, Blobs: n.Blobs, Formats: n.Formats, Publisher: n.Worker, Keys: n.Keys, Log: n.Log,
-		Catalog: func() download.Catalog { return n.Catalog() },
+		Catalog: func() download.Catalog { return n.Catalog() }, Redirect: n.Redirect, DirectLimit: c.DirectMetadataSize,
 	})
 	n.Worker.Flipped = downloads.Flipped
 	s := &server.Server{
