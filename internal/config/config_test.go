@@ -60,7 +60,7 @@ func defaults() *Config {
 		SigningKeyAlgorithm: "rsa3072",
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           "text",
-		S3Region:            "us-east-1",
+		S3Region:            "us-east-1", DirectMetadataSize: 64 << 10,
 	}
 }
 
