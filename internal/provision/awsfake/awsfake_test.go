@@ -1,0 +1,41 @@
+package awsfake_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"packagecloud/internal/provision/awsfake"
+)
+
+// TestJudge lets AWS's SDK for Python call everything.
+func TestJudge(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "../../../scripts/python-tools").Output()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("scripts/python-tools: %v", err)
+		}
+		t.Skipf("scripts/python-tools: %v", err)
+	}
+	python := strings.TrimSpace(string(out)) + "/python3"
+	for name, fake := range map[string]*awsfake.Fake{"at once": awsfake.New("eu-central-1", "packages"), "slow": slow()} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(fake)
+			defer server.Close()
+			cmd := exec.CommandContext(t.Context(), python, "testdata/judge.py", server.URL)
+			cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1", "AWS_EC2_METADATA_DISABLED=true")
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "judged") {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+func slow() *awsfake.Fake {
+	f := awsfake.New("eu-central-1", "packages")
+	f.PendingPolls, f.DeployPolls, f.PageSize = 2, 3, 2
+	return f
+}
