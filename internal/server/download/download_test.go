@@ -1,0 +1,279 @@
+package download_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/blob"
+	"packagecloud/internal/config"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/node"
+	"packagecloud/internal/repo"
+	"packagecloud/internal/serve"
+	"packagecloud/internal/upload"
+)
+
+// links sends clients to a bucket that nobody asks here.
+type links struct{}
+
+func (links) Link(_ context.Context, key string, _ int64) (string, error) {
+	return "https://cdn.example.com/" + key + "?t=1", nil
+}
+
+// bucket is a folder that composes whole files, as a bucket does.
+type bucket struct{ blob.Store }
+
+func (b bucket) Compose(ctx context.Context, key string, parts []blob.Part, a blob.Attributes) error {
+	var body bytes.Buffer
+	for _, p := range parts {
+		if p.Key == "" {
+			body.Write(p.Body)
+			continue
+		}
+		o, err := b.Open(ctx, p.Key)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(&body, io.NewSectionReader(o, p.Offset, p.Size))
+		o.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return b.Put(ctx, key, body.Bytes(), a)
+}
+
+// system is a server with the public repository acme/demo, which has a deb and
+// an rpm.
+type system struct {
+	t    *testing.T
+	node *node.Node
+	url  string
+	deb  *repo.Package
+}
+
+// newSystem starts a server. change is made to it before.
+func newSystem(t *testing.T, change func(*node.Node)) *system {
+	t.Helper()
+	c, err := config.Load("", []string{"PACKAGECLOUD_DATA_DIRECTORY=" + t.TempDir(), "PACKAGECLOUD_SIGNING_KEY_ALGORITHM=ed25519"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.Open(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &system{t: t, node: n}
+	user := db.Account{User: repo.User{Name: "acme", Email: "a@example.com", CreatedAt: time.Now()}}
+	r := repo.Repository{Owner: "acme", Name: "demo", CreatedAt: time.Now()}
+	err = n.DB.Update(t.Context(), func(tx *db.Tx) error {
+		if _, err := auth.CreateUser(t.Context(), tx, n.Sealer, &user); err != nil {
+			return err
+		}
+		r.OwnerID = user.ID
+		return auth.CreateRepository(t.Context(), tx, n.Sealer, &r)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(n)
+	}
+	push := func(os, version string, body []byte) *repo.Package {
+		f, err := n.Uploader.Receive(t.Context(), "x", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		v, _ := n.Catalog().Find(os, version)
+		p, err := n.Uploader.Push(t.Context(), upload.Push{Repository: r, Distro: v, User: user.User, File: f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	s.deb = push("ubuntu", "jammy", debtest.Package{Name: "libstdc++x"}.Build())
+	push("el", "9", rpmtest.Package{}.Build())
+	server := httptest.NewServer(serve.Handler(n))
+	t.Cleanup(server.Close)
+	s.url = server.URL + "/acme/demo/"
+	s.publish()
+	return s
+}
+
+func (s *system) publish() {
+	s.t.Helper()
+	for {
+		if _, err := s.node.Worker.Step(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+		if n, _, err := s.node.DB.Backlog(s.t.Context()); err != nil || n == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+func (s *system) do(method, path string, header http.Header) (*http.Response, string) {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if header != nil {
+		r.Header = header
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+// follow reads the object to which a request is sent.
+func (s *system) follow(path string) []byte {
+	s.t.Helper()
+	response, _ := s.do(http.MethodGet, path, nil)
+	m := regexp.MustCompile(`^https://cdn\.example\.com/((?:packages|indexes)/[0-9a-f]{64}/[A-Za-z0-9._-]+)\?t=1$`).FindStringSubmatch(response.Header.Get("Location"))
+	if response.StatusCode != http.StatusFound || m == nil {
+		s.t.Fatalf("GET %s: %s, Location %q", path, response.Status, response.Header.Get("Location"))
+	}
+	if c := response.Header.Get("Cache-Control"); c != "private, no-store" {
+		s.t.Errorf("GET %s: the redirect may be cached: %q", path, c)
+	}
+	o, err := s.node.Blobs.Open(s.t.Context(), m[1])
+	if err != nil {
+		s.t.Fatalf("GET %s leads nowhere: %v", path, err)
+	}
+	defer o.Close()
+	body, err := io.ReadAll(o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if sum := sha256.Sum256(body); !strings.Contains(m[1], hex.EncodeToString(sum[:])) {
+		s.t.Errorf("GET %s leads to other bytes than its key names", path)
+	}
+	return body
+}
+
+var files = []string{
+	"ubuntu/dists/jammy/InRelease", "ubuntu/dists/jammy/Release", "ubuntu/dists/jammy/Release.gpg",
+	"ubuntu/dists/jammy/main/binary-amd64/Packages", "ubuntu/dists/jammy/main/binary-amd64/Packages.gz", "ubuntu/dists/jammy/main/binary-arm64/Packages.zst",
+	"el/9/x86_64/repodata/repomd.xml", "el/9/noarch/repodata/repomd.xml.asc", "el/9/noarch/repodata/repomd.xml.key",
+}
+
+// TestRedirects asks a server whose clients fetch from a bucket, one that was
+// there from the first generation and one that came after it.
+func TestRedirects(t *testing.T) {
+	for name, composed := range map[string]bool{"composed": true, "late": false} {
+		t.Run(name, func(t *testing.T) {
+			plain := newSystem(t, nil)
+			s := newSystem(t, func(n *node.Node) {
+				n.Redirect, n.Config.DirectMetadataSize = links{}, 0
+				if composed {
+					n.Blobs = bucket{n.Blobs}
+					n.Worker.Blobs, n.Uploader.Blobs = n.Blobs, n.Blobs
+				}
+			})
+			for _, path := range files {
+				got := s.follow(path)
+				_, want := s.do(http.MethodHead, path, nil)
+				if want != "" {
+					t.Errorf("HEAD %s has a body", path)
+				}
+				head, _ := s.do(http.MethodHead, path, nil)
+				if head.StatusCode != http.StatusOK || head.ContentLength != int64(len(got)) || head.Header.Get("Location") != "" {
+					t.Errorf("HEAD %s: %s, %d bytes, want %d", path, head.Status, head.ContentLength, len(got))
+				}
+				if same, _ := s.do(http.MethodGet, path, http.Header{"If-None-Match": {head.Header.Get("Etag")}}); same.StatusCode != http.StatusNotModified {
+					t.Errorf("GET %s with its own tag: %s", path, same.Status)
+				}
+				if _, direct := plain.do(http.MethodGet, path, nil); strings.HasSuffix(path, "Packages") && direct != string(got) {
+					t.Errorf("%s is not what a server without a bucket sends", path)
+				}
+			}
+			path := s.deb.Files[0].Path
+			if body := s.follow(path); int64(len(body)) != s.deb.Files[0].Size {
+				t.Errorf("%s leads to %d bytes", path, len(body))
+			}
+			head, _ := s.do(http.MethodHead, path, nil)
+			if head.StatusCode != http.StatusOK || head.ContentLength != s.deb.Files[0].Size || !strings.Contains(head.Header.Get("Content-Disposition"), "libstdc++x") {
+				t.Errorf("HEAD %s: %s %v", path, head.Status, head.Header)
+			}
+		})
+	}
+}
+
+// TestDirect answers small metadata itself, and nothing else.
+func TestDirect(t *testing.T) {
+	s := newSystem(t, func(n *node.Node) {
+		n.Redirect, n.Config.DirectMetadataSize = links{}, 64<<10
+		n.Blobs = bucket{n.Blobs}
+		n.Worker.Blobs, n.Uploader.Blobs = n.Blobs, n.Blobs
+	})
+	for _, path := range files {
+		if response, body := s.do(http.MethodGet, path, nil); response.StatusCode != http.StatusOK || body == "" {
+			t.Errorf("GET %s: %s", path, response.Status)
+		}
+	}
+	if response, _ := s.do(http.MethodGet, s.deb.Files[0].Path, nil); response.StatusCode != http.StatusFound {
+		t.Errorf("GET of a package: %s", response.Status)
+	}
+}
+
+// TestDownload asks a server that sends all bytes itself.
+func TestDownload(t *testing.T) {
+	s := newSystem(t, nil)
+	for _, path := range append(files, s.deb.Files[0].Path, strings.ReplaceAll(s.deb.Files[0].Path, "+", "%2b")) {
+		got, body := s.do(http.MethodGet, path, nil)
+		head, _ := s.do(http.MethodHead, path, nil)
+		if got.StatusCode != http.StatusOK || head.StatusCode != http.StatusOK || head.ContentLength != int64(len(body)) || head.Header.Get("Etag") != got.Header.Get("Etag") {
+			t.Errorf("%s: GET %s with %d bytes, HEAD %s with %d", path, got.Status, len(body), head.Status, head.ContentLength)
+		}
+		part, tail := s.do(http.MethodGet, path, http.Header{"Range": {"bytes=5-"}, "If-Range": {got.Header.Get("Etag")}})
+		if part.StatusCode != http.StatusPartialContent || tail != body[5:] {
+			t.Errorf("%s: a part is %s", path, part.Status)
+		}
+		whole, again := s.do(http.MethodGet, path, http.Header{"Range": {"bytes=5-"}, "If-Range": {`"other"`}})
+		if whole.StatusCode != http.StatusOK || again != body {
+			t.Errorf("%s: a part of another file is %s", path, whole.Status)
+		}
+		same, _ := s.do(http.MethodGet, path, http.Header{"If-Modified-Since": {got.Header.Get("Last-Modified")}})
+		if same.StatusCode != http.StatusNotModified {
+			t.Errorf("%s: not modified since is %s", path, same.Status)
+		}
+	}
+	for _, path := range []string{"ubuntu/dists/jammy/Contents-amd64", "ubuntu/dists/nothing/InRelease", "el/9/x86_64/nothing.rpm", "ubuntu/pool/jammy/main/n/no/no.deb", "..%2f..%2f..%2fetc/passwd", "x"} {
+		if response, body := s.do(http.MethodGet, path, nil); response.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s: %s %s", path, response.Status, body)
+		}
+	}
+	if response, _ := s.do(http.MethodPost, files[0], nil); response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %s", response.Status)
+	}
+}
