@@ -21,6 +21,7 @@ import (
 	"sync"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/blob/staging"
 )
 
 // Store keeps objects below a folder. It may be shared by processes of one
@@ -38,11 +39,8 @@ func New(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
 	s := &Store{dir: dir}
-	if err := os.MkdirAll(s.staging(), 0o700); err != nil {
+	if err := staging.Open(s.staging()); err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
-	}
-	if err := sweep(s.staging()); err != nil {
-		return nil, fmt.Errorf("clean up staging: %w", err)
 	}
 	return s, nil
 }
@@ -203,38 +201,20 @@ func (o *object) Info() blob.Info { return o.info }
 
 // staged is a file without a key.
 type staged struct {
+	*staging.File
 	store *Store
-	file  *os.File
-	named bool // has a name in the staging folder, to be removed
-	// size of what was written, and of the part that is on its way to disk.
-	size, out int64
 	// committed is what the file was when it last got a durable name.
 	committed fs.FileInfo
 }
 
 // Stage implements blob.Store.
 func (s *Store) Stage(context.Context) (blob.Staged, error) {
-	f, named, err := temporary(s.staging())
+	f, err := staging.New(s.staging())
 	if err != nil {
-		return nil, fmt.Errorf("stage a file: %w", err)
+		return nil, err
 	}
-	return &staged{store: s, file: f, named: named}, nil
+	return &staged{File: f, store: s}, nil
 }
-
-// writeAhead is after how many bytes the kernel is asked to write them out.
-const writeAhead = 8 << 20
-
-func (t *staged) Write(p []byte) (int, error) {
-	n, err := t.file.Write(p)
-	t.size += int64(n)
-	if t.size-t.out >= writeAhead {
-		writeOut(t.file, t.out, t.size-t.out)
-		t.out = t.size
-	}
-	return n, err
-}
-
-func (t *staged) ReadAt(p []byte, off int64) (int, error) { return t.file.ReadAt(p, off) }
 
 // Commit implements blob.Staged.
 func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) error {
@@ -247,11 +227,11 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 		return nil // by this very file, before
 	}
 	if err != nil {
-		if err := t.file.Sync(); err != nil {
+		if err := t.Sync(); err != nil {
 			return fmt.Errorf("store %s: %w", key, err)
 		}
-		switch err := t.store.link(t.file, path); {
-		case errors.Is(err, errUnlinkable):
+		switch err := t.store.link(t.File, path); {
+		case errors.Is(err, staging.ErrUnlinkable):
 			return t.again(ctx, key, a)
 		case err != nil:
 			return fmt.Errorf("store %s: %w", key, err)
@@ -260,7 +240,7 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 	if err := t.store.syncNames(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
-	if t.committed, err = t.file.Stat(); err != nil {
+	if t.committed, err = t.Stat(); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
 	return nil
@@ -269,36 +249,23 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 // again stores a copy. A file that was committed and then deleted cannot be
 // given a name any more.
 func (t *staged) again(ctx context.Context, key string, a blob.Attributes) error {
-	info, err := t.file.Stat()
-	if err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
-	}
 	fresh, err := t.store.Stage(ctx)
 	if err != nil {
 		return err
 	}
 	defer fresh.Close()
-	if _, err := io.Copy(fresh, io.NewSectionReader(t.file, 0, info.Size())); err != nil {
+	if _, err := io.Copy(fresh, io.NewSectionReader(t, 0, t.Size())); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
 	return fresh.Commit(ctx, key, a)
 }
 
-// Close implements blob.Staged.
-func (t *staged) Close() error {
-	err := t.file.Close()
-	if t.named {
-		err = errors.Join(err, os.Remove(t.file.Name()))
-	}
-	return err
-}
-
 // link names a file. A name that exists is left as it is.
-func (s *Store) link(f *os.File, path string) error {
+func (s *Store) link(f *staging.File, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if err := name(f, path); !errors.Is(err, fs.ErrExist) {
+	if err := f.Link(path); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil

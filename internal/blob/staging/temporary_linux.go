@@ -1,4 +1,4 @@
-package fileblob
+package staging
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ func name(f *os.File, path string) error {
 		var stat unix.Stat_t
 		if unix.Fstat(int(f.Fd()), &stat) == nil && stat.Nlink == 0 {
 			if _, serr := os.Stat(path[:strings.LastIndexByte(path, '/')]); serr == nil {
-				return errUnlinkable
+				return ErrUnlinkable
 			}
 		}
 	}

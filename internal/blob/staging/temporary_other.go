@@ -1,6 +1,6 @@
 //go:build !linux
 
-package fileblob
+package staging
 
 import "os"
 
