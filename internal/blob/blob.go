@@ -20,6 +20,9 @@ import (
 	"time"
 )
 
+// Kinds are the first steps of keys. What else lives in a bucket is not ours.
+var Kinds = []string{"packages", "indexes", "segments"}
+
 // ErrNotFound is returned, wrapped, for a key that holds nothing.
 var ErrNotFound = errors.New("no such object")
 
@@ -33,14 +36,14 @@ type Store interface {
 	// exists already is left as it is: a key stands for its bytes.
 	Put(ctx context.Context, key string, body []byte, a Attributes) error
 
-	// Open opens the object for reading from any offset.
+	// Open opens the object for reading from any offset, until ctx ends.
 	Open(ctx context.Context, key string) (Object, error)
 
 	// Stat tells size and time of an object.
 	Stat(ctx context.Context, key string) (Info, error)
 
 	// Delete removes the object. Removing what is not there is no error.
-	// Readers that have it open go on reading.
+	// Readers that have it open go on reading, in a bucket until they seek.
 	Delete(ctx context.Context, key string) error
 
 	// List yields all objects whose keys begin with prefix, in no order.

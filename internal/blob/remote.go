@@ -39,3 +39,9 @@ type Restamper interface {
 	// had them already.
 	Restamp(ctx context.Context, key string, a Attributes) (changed bool, err error)
 }
+
+// Tidier is a Store in which a killed process leaves more than objects.
+type Tidier interface {
+	// Tidy removes what was left days ago. It may run beside everything else.
+	Tidy(ctx context.Context) error
+}

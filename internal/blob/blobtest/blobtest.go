@@ -16,7 +16,8 @@ import (
 	"packagecloud/internal/blob"
 )
 
-// Run tests a store that open makes empty.
+// Run tests a store that open makes empty, with the abilities of package blob
+// that it has.
 func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 	for name, test := range map[string]func(*testing.T, blob.Store){
 		"put and open":            putAndOpen,
@@ -28,6 +29,10 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		"keys are checked":        keys,
 		"readers outlive deletes": readers,
 		"concurrent":              concurrent,
+		"links":                   links,
+		"compose":                 composes,
+		"restamp":                 restamps,
+		"tidy":                    tidies,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
