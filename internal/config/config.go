@@ -58,6 +58,9 @@ type Config struct {
 	S3Region     string
 	S3Endpoint   string // empty for AWS
 	S3PathStyle  bool
+	// S3PublicEndpoint is empty if clients reach the bucket as the server does.
+	S3PublicEndpoint   string
+	S3SignatureVersion int // of links: 4 or 2
 
 	// DirectMetadataSize is the size in bytes below which metadata is sent by
 	// the server and not from S3 or CloudFront.

@@ -60,7 +60,9 @@ func defaults() *Config {
 		SigningKeyAlgorithm: "rsa3072",
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           "text",
-		S3Region:            "us-east-1", DirectMetadataSize: 64 << 10,
+		S3Region:            "us-east-1",
+		S3SignatureVersion:  4,
+		DirectMetadataSize:  64 << 10,
 	}
 }
 
@@ -135,6 +137,7 @@ func TestLoad(t *testing.T) {
 			func(c *Config) {
 				c.DataDirectory, c.MasterKeyFile, c.PIDFile = "/srv", "/srv/master.key", "/srv/packagecloud.pid"
 			}},
+		{"number in the environment", "", []string{"PACKAGECLOUD_S3_SIGNATURE_VERSION=2"}, func(c *Config) { c.S3SignatureVersion = 2 }},
 		{"boolean in the environment", "", []string{"PACKAGECLOUD_S3_PATH_STYLE=true"}, func(c *Config) { c.S3PathStyle = true }},
 		{"older keys", rails + "['enterprise_license_key'] = 'x'\npackagecloud_gpg['use_external_agent'] = false\npackagecloud_gpg['key_directory'] = '/x'", nil,
 			func(*Config) {}},

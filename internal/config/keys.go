@@ -150,7 +150,7 @@ var keys = []key{
 	{
 		group: rails, name: "s3_endpoint", computed: "none: AWS",
 		doc:     "The URL of a storage service other than AWS that speaks S3.",
-		example: `'https://s3.example.com'`, setter: endpoint(),
+		example: `'https://s3.example.com'`, setter: endpoint(func(c *Config) *string { return &c.S3Endpoint }),
 	},
 	{
 		group: rails, name: "s3_path_style", initial: "false",
@@ -161,6 +161,16 @@ var keys = []key{
 		group: rails, name: "direct_metadata_size", computed: "`64KiB`, or `0` if CloudFront is enabled",
 		doc:     "With a bucket, packages and repository metadata reach clients by a redirect. Metadata smaller than this is answered by the server itself, which saves small files a round trip; 0 redirects all of it.",
 		example: `'64KiB'`, setter: size(0, func(c *Config) *int64 { return &c.DirectMetadataSize }),
+	},
+	{
+		group: rails, name: "s3_public_endpoint", computed: "the value of `s3_endpoint`",
+		doc:     "The URL under which clients reach the storage service, if it is another one than that for the server. Links to packages are made with it.",
+		example: `'https://downloads.example.com'`, setter: endpoint(func(c *Config) *string { return &c.S3PublicEndpoint }),
+	},
+	{
+		group: rails, name: "s3_signature_version", initial: "4",
+		doc:     "How links to the bucket are signed. 2 is for services that do not know 4; AWS refuses it for buckets made after June 2020.",
+		example: `2`, setter: number([]int{4, 2}, func(c *Config) *int { return &c.S3SignatureVersion }),
 	},
 	{
 		group: rails, name: "cloudfront_enabled", initial: "false",

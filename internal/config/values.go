@@ -127,6 +127,22 @@ func integer(low, high int, field func(*Config) *int) setter {
 	}}
 }
 
+// number is one of some numbers.
+func number(numbers []int, field func(*Config) *int) setter {
+	words := make([]string, 0, len(numbers))
+	for _, n := range numbers {
+		words = append(words, strconv.Itoa(n))
+	}
+	return setter{kindOf(words), func(c *Config, value any) error {
+		n, ok := whole(value)
+		if !ok || !slices.Contains(numbers, int(n)) {
+			return mustBe("one of "+strings.Join(words, ", "), value, "")
+		}
+		*field(c) = int(n)
+		return nil
+	}}
+}
+
 // whole is an integer, from the file or the environment.
 func whole(value any) (int64, bool) {
 	switch v := value.(type) {
@@ -271,8 +287,8 @@ func parseHTTP(s string) (*url.URL, error) {
 	return u, nil
 }
 
-func endpoint() setter {
-	return textThat("URL", func(c *Config) *string { return &c.S3Endpoint }, func(s string) error {
+func endpoint(field func(*Config) *string) setter {
+	return textThat("URL", field, func(s string) error {
 		_, err := parseHTTP(s)
 		return err
 	})

@@ -17,6 +17,7 @@ import (
 	"packagecloud/internal/auth"
 	"packagecloud/internal/blob"
 	"packagecloud/internal/blob/fileblob"
+	"packagecloud/internal/blob/s3blob"
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/distro"
@@ -68,7 +69,7 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Node, err
 	if n.Sealer, err = n.openSealer(ctx); err != nil {
 		return nil, err
 	}
-	if n.Blobs, err = openBlobs(c); err != nil {
+	if n.Blobs, err = openBlobs(ctx, c); err != nil {
 		return nil, err
 	}
 	if n.Redirect, err = openRedirect(c, n.Blobs); err != nil {
@@ -101,11 +102,24 @@ func DatabaseURL(c *config.Config) string {
 // StorageDirectory is where packages and indexes are kept.
 func StorageDirectory(c *config.Config) string { return filepath.Join(c.DataDirectory, "storage") }
 
-func openBlobs(c *config.Config) (blob.Store, error) {
-	if c.S3Bucket != "" {
-		return nil, errors.New("s3_bucket is set, but this version of the program stores packages in the data folder only: remove the key")
+// openBlobs opens the storage that a configuration names.
+func openBlobs(ctx context.Context, c *config.Config) (blob.Store, error) {
+	if c.S3Bucket == "" {
+		return OpenFolder(c)
 	}
-	return fileblob.New(StorageDirectory(c))
+	return OpenBucket(ctx, c)
+}
+
+// OpenFolder opens the storage in the data folder, used or not.
+func OpenFolder(c *config.Config) (*fileblob.Store, error) { return fileblob.New(StorageDirectory(c)) }
+
+// OpenBucket opens the bucket of a configuration that has one.
+func OpenBucket(ctx context.Context, c *config.Config) (*s3blob.Store, error) {
+	return s3blob.Open(ctx, s3blob.Config{
+		Bucket: c.S3Bucket, Region: c.S3Region, Endpoint: c.S3Endpoint, PublicEndpoint: c.S3PublicEndpoint, PathStyle: c.S3PathStyle,
+		AccessKey: c.AWSAccessKey, SecretKey: c.AWSSecretKey.Reveal(), SignatureVersion: c.S3SignatureVersion,
+		Staging: filepath.Join(c.DataDirectory, "staging"),
+	})
 }
 
 // openSealer opens the master key. It makes one for an empty database only: to

@@ -28,3 +28,5 @@ unicorn['worker_processes'] = 'many'
 packagecloud_gpg['use_external_agent'] = true
 nginx['listen_port'] = 80
 packagecloud_rails['s3_bucket']['name'] = 'x'
+packagecloud_rails['s3_signature_version'] = 3
+packagecloud_rails['s3_public_endpoint'] = 'ftp://downloads.example.com'
