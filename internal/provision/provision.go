@@ -1,0 +1,187 @@
+// Package provision makes in AWS what downloads through CloudFront need, by
+// plan and apply: what should be (Settings), what is (Observed), and the
+// difference as a list of actions (Plan), which is pure code. Apply carries out
+// the first action, looks again, and so on until nothing is left to do. It may
+// therefore be killed anywhere and run again.
+//
+//	viewer ── CloudFront ── origin access ── bucket (private)
+//	              │
+//	        viewer-request: Lambda@Edge function ── KMS: decrypts the secrets
+//	                              └── IAM role
+//
+// Nothing is ever deleted. Only what carries our Tag is changed, and what the
+// operator names: the bucket, and the distribution if its id is configured. Of
+// these three, policy, tags and configuration are read, merged and written
+// back; what others put there stays.
+package provision
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
+	lambda "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+)
+
+const (
+	// Name is what everything is called that AWS lets us name: the function,
+	// its role and the role's policy, and the alias of the key.
+	Name = "packagecloud_cloudfront_auth"
+	// Tag marks what is ours, and is the cost allocation tag of the page.
+	Tag = "packagecloud:enterprise"
+	// tagValue is its value. Resources that have the tag with another value
+	// are ours as well, and keep it.
+	tagValue = "true"
+
+	keyAlias        = "alias/" + Name
+	cachePolicyName = "packagecloud_packages"
+	originID        = "packagecloud-s3"
+
+	// Lambda@Edge knows one region.
+	edgeRegion = "us-east-1"
+	runtime    = lambda.RuntimeNodejs24x
+	handler    = "index.handler"
+	memory     = 128 // MB; a viewer event may have no more
+	timeout    = 5   // seconds; likewise
+)
+
+// Scope is how much of the whole is planned: each command of the page has its
+// part.
+type Scope int
+
+// The parts.
+const (
+	Function     Scope = 1 << iota // key, role, function, version
+	Distribution                   // cache policy, origin access, distribution, bucket
+	Everything   = Function | Distribution
+)
+
+// Access is how CloudFront shows the bucket who it is.
+type Access string
+
+// The two ways. The empty Access stands for what a distribution has, or
+// AccessControl for a new one.
+const (
+	AccessControl  Access = "oac"
+	AccessIdentity Access = "oai"
+)
+
+// Code makes the package of the function Name, from the same input the same
+// bytes: the secrets as KMS encrypted them, and the key that decrypts them. The
+// secrets themselves must not be in it.
+type Code func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error)
+
+// Settings is what should be, as far as it is a choice.
+type Settings struct {
+	Bucket, Region string
+	// Secrets sign URLs; any of them may. Their order does not matter.
+	Secrets []string
+	// Plaintext is what is encrypted for the function, and Context under
+	// which encryption context.
+	Plaintext func(secrets ...string) []byte
+	Context   map[string]string
+	Code      Code
+
+	// DistributionID names the distribution; empty to find it by tag and
+	// bucket, or make one.
+	DistributionID string
+	// FunctionVersion is the ARN of the version to use. Empty stands for the
+	// newest right one if the scope has Function, else for what is in use.
+	FunctionVersion string
+	Access          Access
+	// Migrate allows a change of Access on a distribution that has one.
+	Migrate bool
+	// RemoveOld takes the statement of the other Access out of the bucket's
+	// policy once no edge needs it.
+	RemoveOld bool
+
+	// What follows is left as it is where it is empty or nil.
+	Domain         string // a host name other than that of CloudFront
+	CertificateARN string // its certificate in us-east-1
+	PriceClass     types.PriceClass
+	LogBucket      string
+	IPv6, HTTP3    *bool
+}
+
+var (
+	versionPattern     = regexp.MustCompile(`^arn:aws:lambda:([a-z0-9-]+):([0-9]{12}):function:([A-Za-z0-9_-]{1,64}):([0-9]+|\$LATEST|[A-Za-z0-9_-]+)$`)
+	certificatePattern = regexp.MustCompile(`^arn:aws:acm:us-east-1:[0-9]{12}:certificate/[A-Za-z0-9-]+$`)
+)
+
+// ParseVersion checks the ARN of a function's version. Quotes and spaces
+// around it are forgiven: the page prints one too many.
+func ParseVersion(s string) (string, error) {
+	arn := strings.Trim(s, "'\"` \t")
+	m := versionPattern.FindStringSubmatch(arn)
+	switch {
+	case m == nil:
+		return "", fmt.Errorf("%q is not the ARN of a version of a Lambda function: packagecloud-ctl bootstrap-cloudfront prints it", s)
+	case m[1] != edgeRegion:
+		return "", fmt.Errorf("the function %s is in %s: CloudFront takes functions of %s only", arn, m[1], edgeRegion)
+	case strings.Trim(m[4], "0123456789") != "":
+		return "", fmt.Errorf("%s has no numbered version: CloudFront takes neither aliases nor $LATEST; packagecloud-ctl bootstrap-cloudfront prints the right ARN", arn)
+	}
+	return arn, nil
+}
+
+func (s *Settings) check(scope Scope) error {
+	if s.Bucket == "" {
+		return errors.New("there is no bucket: set packagecloud_rails['s3_bucket']")
+	}
+	if strings.Contains(s.Bucket, ".") {
+		return fmt.Errorf("the bucket %s has a dot in its name, and the certificates of S3 do not cover that: CloudFront could not reach it. Use another bucket", s.Bucket)
+	}
+	if scope&Function != 0 && len(s.Secrets) == 0 {
+		return errors.New("there is no secret: run packagecloud-ctl generate-cloudfront-secret, and add the line that it prints")
+	}
+	if s.CertificateARN != "" && !certificatePattern.MatchString(s.CertificateARN) {
+		return fmt.Errorf("%q is not the ARN of a certificate of ACM in us-east-1, the only region that CloudFront takes them from", s.CertificateARN)
+	}
+	if s.CertificateARN != "" && s.Domain == "" {
+		return errors.New("cloudfront_certificate_arn is set, but cloudfront_packages_domain is no host name of your own: set that as well")
+	}
+	return nil
+}
+
+// reference names what belongs to the bucket. A long name is cut, with a part
+// of its digest in place of the rest: an origin access control has 64
+// characters.
+func (s *Settings) reference() string {
+	name := "packagecloud_" + s.Bucket
+	if len(name) > 64 {
+		sum := sha256.Sum256([]byte(s.Bucket))
+		name = name[:55] + "_" + hex.EncodeToString(sum[:4])
+	}
+	return name
+}
+
+func (s *Settings) originDomain() string { return s.Bucket + ".s3." + s.Region + ".amazonaws.com" }
+
+// sortedSecrets is the same for the same set of secrets, so that swapping two
+// of them is no change.
+func (s *Settings) sortedSecrets() []string {
+	secrets := slices.Clone(s.Secrets)
+	slices.Sort(secrets)
+	return slices.Compact(secrets)
+}
+
+// fingerprint tells two versions of the function apart by all that they are
+// made of. It stands in the description of a version: the code itself is no
+// help, because KMS never encrypts the same way twice. The secrets are the key
+// of an HMAC, so it tells nothing of them.
+func (s *Settings) fingerprint(o *Observed) (string, error) {
+	code, err := s.Code(o.Key.ARN, []byte("fingerprint"), s.sortedSecrets()...)
+	if err != nil {
+		return "", fmt.Errorf("make the function: %w", err)
+	}
+	sum := sha256.Sum256(code)
+	mac := hmac.New(sha256.New, []byte(strings.Join(s.sortedSecrets(), "\n")))
+	fmt.Fprintf(mac, "%x %s %s %d %d %s", sum, runtime, handler, memory, timeout, o.roleARN())
+	return "packagecloud " + hex.EncodeToString(mac.Sum(nil)[:16]), nil
+}

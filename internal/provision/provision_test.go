@@ -1,0 +1,240 @@
+package provision_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"packagecloud/internal/provision"
+	"packagecloud/internal/provision/awsfake"
+)
+
+const secret = "MDI2ZDhhYmMxYThiMjVmMTBlODM4OWNmZWZiZmI2NWI"
+
+// TestMain keeps the SDK from looking for credentials of the machine.
+func TestMain(m *testing.M) {
+	for k, v := range map[string]string{"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "NO_PROXY": "127.0.0.1"} {
+		if err := os.Setenv(k, v); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// site is an account with a bucket, and who sets things up in it.
+type site struct{ fake *awsfake.Fake }
+
+func newSite() *site { return &site{awsfake.New("eu-central-1", "packages")} }
+
+// direct calls the fake without a network.
+type direct struct{ handler http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	w := httptest.NewRecorder()
+	d.handler.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// runner is a fresh process: nothing is remembered from another. between, if
+// not nil, stands between it and AWS.
+func (s *site) runner(between func(http.RoundTripper) http.RoundTripper) *provision.Runner {
+	var transport http.RoundTripper = direct{s.fake}
+	if between != nil {
+		transport = between(transport)
+	}
+	c := aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://aws.test"), Credentials: credentials.NewStaticCredentialsProvider("AK", "SK", ""),
+		HTTPClient: &http.Client{Transport: transport}, RetryMaxAttempts: 1,
+	}
+	return &provision.Runner{
+		AWS:      provision.NewAWS(c, "eu-central-1", "", true),
+		Settings: settings(),
+		Sleep:    func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+	}
+}
+
+func settings() provision.Settings {
+	return provision.Settings{
+		Bucket: "packages", Region: "eu-central-1", Secrets: []string{secret},
+		Plaintext: func(secrets ...string) []byte { return []byte(strings.Join(secrets, "\n")) },
+		Context:   map[string]string{"function": provision.Name}, Code: code,
+	}
+}
+
+// code is a stand-in for the function: a zip that is the same for the same
+// input.
+func code(key string, ciphertext []byte, _ ...string) ([]byte, error) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.CreateHeader(&zip.FileHeader{Name: "index.js"})
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(w, "%x %s", ciphertext, key)
+	err = z.Close()
+	return b.Bytes(), err
+}
+
+// run sets everything up.
+func (s *site) run(t *testing.T) *provision.Result {
+	t.Helper()
+	r, err := s.runner(nil).Run(t.Context(), provision.Everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// state is what the account holds, without what is random.
+func (s *site) state(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	ids := s.fake.Distributions()
+	for _, id := range ids {
+		_, g, _ := s.fake.Distribution(id)
+		d := g.DefaultCacheBehavior
+		policy, ok := s.fake.CachePolicy(aws.ToString(d.CachePolicyId))
+		control, _ := s.fake.OriginAccessControl(aws.ToString(g.Origins.Items[0].OriginAccessControlId))
+		fmt.Fprintf(&b, "distribution %s enabled %v errors %d control %s cache %v %s tags %v\n", *g.CallerReference, *g.Enabled, len(g.CustomErrorResponses.Items),
+			aws.ToString(control.Name), ok, aws.ToString(policy.Name), s.fake.DistributionTags(id))
+		for _, a := range d.LambdaFunctionAssociations.Items {
+			_, ok := s.fake.FunctionCode(*a.LambdaFunctionARN)
+			fmt.Fprintf(&b, "  %s %s code %v\n", a.EventType, *a.LambdaFunctionARN, ok)
+		}
+	}
+	rolePolicy, _ := s.fake.RolePolicy(provision.Name, provision.Name)
+	for _, k := range s.fake.Keys() {
+		rolePolicy = strings.ReplaceAll(rolePolicy, k, "KEY")
+	}
+	policy := s.fake.BucketPolicy("packages")
+	for i, id := range ids {
+		policy = strings.ReplaceAll(policy, id, fmt.Sprint("DISTRIBUTION", i))
+	}
+	fmt.Fprintf(&b, "keys %d versions %v\nrole %s\nbucket %s %v\n", len(s.fake.Keys()), s.fake.FunctionVersions(provision.Name), rolePolicy, policy, s.fake.BucketTags("packages"))
+	return b.String()
+}
+
+func TestSetUp(t *testing.T) {
+	s := newSite()
+	f := s.fake
+	f.RoleDelay, f.PendingPolls, f.DeployPolls, f.PageSize = 3, 2, 3, 1
+	r := s.run(t)
+	if !strings.HasSuffix(r.Domain, ".cloudfront.net") || !strings.HasSuffix(r.Version, ":function:"+provision.Name+":1") {
+		t.Errorf("result: %+v", r)
+	}
+	t.Log(s.state(t))
+
+	plan, err := s.runner(nil).Plan(t.Context(), provision.Everything)
+	if err != nil || len(plan.Actions) != 0 {
+		t.Errorf("after it is set up: %+v %v", plan, err)
+	}
+	before := s.state(t)
+	changed := false
+	f.Changed = func(operation string) { changed = true; t.Error("second run: ", operation) }
+	s.run(t)
+	if changed || s.state(t) != before {
+		t.Error("the second run changed something")
+	}
+}
+
+// errKilled stands for the end of the process.
+var errKilled = errors.New("killed")
+
+// killer kills the process at the n-th call that is no mere reading: before it
+// reaches AWS, or after, before the answer is seen. To be killed while reading
+// is one of these, to AWS.
+type killer struct {
+	next  http.RoundTripper
+	n     int
+	after bool
+	dead  bool
+}
+
+func (k *killer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if k.dead {
+		return nil, errKilled
+	}
+	if reads(r) {
+		return k.next.RoundTrip(r)
+	}
+	k.n--
+	k.dead = k.n < 0
+	if k.dead && !k.after {
+		return nil, errKilled
+	}
+	answer, err := k.next.RoundTrip(r)
+	if k.dead && err == nil {
+		answer.Body.Close()
+		return nil, errKilled
+	}
+	return answer, err
+}
+
+// reads reports whether a call changes nothing.
+func reads(r *http.Request) bool {
+	operation := r.Header.Get("X-Amz-Target")
+	if r.Method == http.MethodPost && r.URL.Path == "/" && operation == "" && r.GetBody != nil {
+		body, err := r.GetBody()
+		if err != nil {
+			return false
+		}
+		form, err := io.ReadAll(body)
+		if err != nil {
+			return false
+		}
+		operation = string(form)
+	}
+	return r.Method == http.MethodGet || readPattern.MatchString(operation)
+}
+
+var readPattern = regexp.MustCompile(`(TrentService\.|Action=)(Get|List|Describe|Simulate|Encrypt)`)
+
+func TestKilled(t *testing.T) {
+	start := func() *site {
+		s := newSite()
+		s.fake.PendingPolls, s.fake.DeployPolls, s.fake.RoleDelay = 1, 1, 1
+		return s
+	}
+	whole := start()
+	whole.run(t)
+	want := whole.state(t)
+	for _, after := range []bool{false, true} {
+		n := 0
+		for ; ; n++ {
+			s := start()
+			_, err := s.runner(func(next http.RoundTripper) http.RoundTripper { return &killer{next: next, n: n, after: after} }).Run(t.Context(), provision.Everything)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, errKilled) {
+				t.Fatalf("killed at change %d: %v", n, err)
+			}
+			s.run(t)
+			if got := s.state(t); got != want {
+				t.Fatalf("killed at change %d, after it %v:\n%s\nwant\n%s", n, after, got, want)
+			}
+		}
+		if n < 11 {
+			t.Errorf("only %d changes", n)
+		}
+	}
+}
