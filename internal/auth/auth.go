@@ -52,9 +52,14 @@ func newCache[K comparable, V any]() *otter.Cache[K, V] {
 }
 
 // Token is the token of a request: the user name of Basic credentials, whatever
-// the password is, or a Bearer token. ok is false if there are none.
+// the password is, or a Bearer token. Clients that insist on a user name have
+// the token as their password (twine's is __token__). ok is false if there are
+// none.
 func Token(r *http.Request) (token string, ok bool) {
-	if user, _, ok := r.BasicAuth(); ok {
+	if user, password, ok := r.BasicAuth(); ok {
+		if len(user) != repo.TokenLength && len(password) == repo.TokenLength {
+			return password, true
+		}
 		return user, user != ""
 	}
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -130,6 +135,28 @@ func (a *Auth) MayRead(ctx context.Context, token string, r repo.Repository) err
 		return repo.ErrNotFound
 	}
 	return nil
+}
+
+// Manager finds the user of an API token, who must be allowed to push to a
+// repository. The errors tell why not, as those of MayRead do.
+func (a *Auth) Manager(ctx context.Context, token string, r repo.Repository) (repo.User, error) {
+	g, err := a.Grant(ctx, token)
+	if err != nil {
+		return repo.User{}, err
+	}
+	may := false
+	if g.Kind == db.APIToken {
+		if may, err = a.MayManage(ctx, g.User, r); err != nil {
+			return repo.User{}, err
+		}
+	}
+	switch {
+	case may:
+		return g.User, nil
+	case r.Private && (g.Kind != db.ReadToken || g.RepositoryID != r.ID):
+		return repo.User{}, fmt.Errorf("repository %s: %w", r.FullName(), repo.ErrNotFound)
+	}
+	return repo.User{}, fmt.Errorf("%w: this token may not change %s", repo.ErrForbidden, r.FullName())
 }
 
 // MayManage reports whether a user may push to, delete from and configure a

@@ -52,7 +52,7 @@ func order(ctx context.Context, d *db.DB) (left, total int, err error) {
 		if err != nil {
 			return err
 		}
-		waiting, err := tx.PendingScopes(ctx, db.Rebuild)
+		waiting, err := tx.RebuildingScopes(ctx)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func reindex(ctx context.Context, n *node.Node, workers, total int, step func(do
 		<-finished
 	}()
 	for {
-		waiting, err := n.DB.PendingScopes(ctx, db.Rebuild)
+		waiting, err := n.DB.RebuildingScopes(ctx)
 		if err != nil {
 			return err
 		}

@@ -51,6 +51,12 @@ func (r Reader) LiveFile(ctx context.Context, scopeID int64, path string) (File,
 	return f, found(err, "file "+path)
 }
 
+// LivePoints are the entry points of the live generation of a scope.
+func (r Reader) LivePoints(ctx context.Context, scopeID int64) ([]File, error) {
+	return collect(ctx, r.q, "entry points", scanIndexFile, indexFileColumns+`
+		WHERE scope_id = $1 AND retired IS NULL AND document_id IS NULL ORDER BY path`, scopeID)
+}
+
 // FileAt finds the file with a path as of a generation.
 func (r Reader) FileAt(ctx context.Context, scopeID int64, path string, generation int64) (File, error) {
 	f, err := scanIndexFile(r.q.QueryRowContext(ctx, indexFileColumns+`

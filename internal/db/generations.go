@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,20 +19,28 @@ type Document struct {
 	List      string    // the first of format.Document.Lists
 	ChangedAt time.Time // zero if it was never published
 	Entries   int64
+	First     int64 // id of the entry that stands in the head; 0: none
 	Forms     [format.Encodings]format.Form
 }
 
 // Documents lists the documents of a scope.
 func (r Reader) Documents(ctx context.Context, scopeID int64) ([]Document, error) {
 	return collect(ctx, r.q, "documents", scanDocument, `
-		SELECT id, name, list, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256
-		FROM documents WHERE scope_id = $1 ORDER BY id`, scopeID)
+		SELECT `+documentColumns+` FROM documents WHERE scope_id = $1 ORDER BY id`, scopeID)
+}
+
+const documentColumns = `id, name, list, changed_at, entries, first, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256`
+
+// Document finds a document of a scope by its name.
+func (r Reader) Document(ctx context.Context, scopeID int64, name string) (Document, error) {
+	d, err := scanDocument(r.q.QueryRowContext(ctx, `SELECT `+documentColumns+` FROM documents WHERE scope_id = $1 AND name = $2`, scopeID, name))
+	return d, found(err, "document "+name)
 }
 
 func scanDocument(s scanner) (d Document, err error) {
 	var changed int64
 	f := &d.Forms
-	err = s.Scan(&d.ID, &d.Name, &d.List, &changed, &d.Entries, &f[0].Size, &f[0].SHA256, &f[1].Size, &f[1].SHA256, &f[2].Size, &f[2].SHA256)
+	err = s.Scan(&d.ID, &d.Name, &d.List, &changed, &d.Entries, &d.First, &f[0].Size, &f[0].SHA256, &f[1].Size, &f[1].SHA256, &f[2].Size, &f[2].SHA256)
 	if changed != 0 {
 		d.ChangedAt = fromMillis(changed)
 	}
@@ -44,8 +51,8 @@ func scanDocument(s scanner) (d Document, err error) {
 func (t *Tx) CreateDocument(ctx context.Context, scopeID int64, name, list string) (int64, error) {
 	var id int64
 	err := t.q.QueryRowContext(ctx, `
-		INSERT INTO documents (scope_id, name, list, changed_at, entries, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256)
-		VALUES ($1, $2, $3, 0, 0, 0, '', 0, '', 0, '')
+		INSERT INTO documents (scope_id, name, list, changed_at, entries, first, plain_size, plain_sha256, gzip_size, gzip_sha256, zstd_size, zstd_sha256)
+		VALUES ($1, $2, $3, 0, 0, 0, 0, '', 0, '', 0, '')
 		ON CONFLICT (scope_id, name) DO UPDATE SET name = documents.name RETURNING id`, scopeID, name, list).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("create document %s: %w", name, err)
@@ -57,9 +64,9 @@ func (t *Tx) CreateDocument(ctx context.Context, scopeID int64, name, list strin
 func (t *Tx) UpdateDocument(ctx context.Context, d Document) error {
 	f := &d.Forms
 	_, err := t.q.ExecContext(ctx, `
-		UPDATE documents SET changed_at = $2, entries = $3, plain_size = $4, plain_sha256 = $5,
-			gzip_size = $6, gzip_sha256 = $7, zstd_size = $8, zstd_sha256 = $9 WHERE id = $1`,
-		d.ID, millis(d.ChangedAt), d.Entries, f[0].Size, f[0].SHA256, f[1].Size, f[1].SHA256, f[2].Size, f[2].SHA256)
+		UPDATE documents SET changed_at = $2, entries = $3, first = $4, plain_size = $5, plain_sha256 = $6,
+			gzip_size = $7, gzip_sha256 = $8, zstd_size = $9, zstd_sha256 = $10 WHERE id = $1`,
+		d.ID, millis(d.ChangedAt), d.Entries, d.First, f[0].Size, f[0].SHA256, f[1].Size, f[1].SHA256, f[2].Size, f[2].SHA256)
 	if err != nil {
 		return fmt.Errorf("update document %s: %w", d.Name, err)
 	}
@@ -138,51 +145,6 @@ func (t *Tx) ApplyOutcome(ctx context.Context, documentID, generation int64, o *
 	return nil
 }
 
-// Listed selects the packages of a scope that stand in one of two lists.
-type Listed struct {
-	ScopeID int64
-	Lists   [2]string
-}
-
-// CountListed is the number of packages listed.
-func (r Reader) CountListed(ctx context.Context, l Listed) (int64, error) {
-	var n int64
-	err := r.q.QueryRowContext(ctx, `
-		SELECT count(*) FROM packages WHERE scope_id = $1 AND deleted_at IS NULL AND (list = $2 OR list = $3)`,
-		l.ScopeID, l.Lists[0], l.Lists[1]).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count packages of scope %d: %w", l.ScopeID, err)
-	}
-	return n, nil
-}
-
-// Entries yields the entries of one kind of the packages listed whose ids are
-// at least from and below to, by id. The text is valid until yield returns.
-func (r Reader) Entries(ctx context.Context, l Listed, kind string, from, to int64, yield func(id int64, text []byte) error) error {
-	rows, err := r.q.QueryContext(ctx, `
-		SELECT p.id, e.text FROM packages p JOIN entries e ON e.package_id = p.id AND e.kind = $4
-		WHERE p.scope_id = $1 AND p.deleted_at IS NULL AND (p.list = $2 OR p.list = $3) AND p.id >= $5 AND p.id < $6
-		ORDER BY p.id`, l.ScopeID, l.Lists[0], l.Lists[1], kind, from, to)
-	if err != nil {
-		return fmt.Errorf("read entries of scope %d: %w", l.ScopeID, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		var text sql.RawBytes
-		if err := rows.Scan(&id, &text); err != nil {
-			return fmt.Errorf("read entries of scope %d: %w", l.ScopeID, err)
-		}
-		if err := yield(id, text); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read entries of scope %d: %w", l.ScopeID, err)
-	}
-	return nil
-}
-
 // Touched is a package that came or went since the live generation.
 type Touched struct {
 	ID   int64
@@ -190,15 +152,16 @@ type Touched struct {
 	Gone bool
 }
 
-// Touched lists the packages of a scope that changed, by id.
-func (r Reader) Touched(ctx context.Context, scopeID int64) ([]Touched, error) {
+// Touched lists the packages of a scope that changed, by id, as far as changes
+// up to one with an id say so.
+func (r Reader) Touched(ctx context.Context, scopeID, last int64) ([]Touched, error) {
 	scan := func(s scanner) (v Touched, err error) {
 		err = s.Scan(&v.ID, &v.List, &v.Gone)
 		return v, err
 	}
 	return collect(ctx, r.q, "changed packages", scan, `
 		SELECT DISTINCT p.id, p.list, p.deleted_at IS NOT NULL FROM changes c JOIN packages p ON p.id = c.package_id
-		WHERE c.scope_id = $1 AND c.kind = 'package' ORDER BY p.id`, scopeID)
+		WHERE c.scope_id = $1 AND c.kind = 'package' AND c.id <= $2 ORDER BY p.id`, scopeID, last)
 }
 
 // ScopeLists are the lists in which packages of a scope stand.

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
 )
 
 // packageColumns come with the package file alone; Files loads the others.
 const packageColumns = `
-	p.id, p.repository_id, p.scope_id, p.type, p.name, p.version, p.release, p.epoch, p.architecture,
-	p.summary, p.description, p.licenses, p.dependencies, p.list, u.name, p.created_at, p.indexed,
+	p.id, p.repository_id, p.scope_id, p.type, p.name, p.version, p.release, p.epoch, p.architecture, p.namespace,
+	p.summary, p.description, p.licenses, p.dependencies, p.attributes, p.list, u.name, p.created_at, p.indexed,
 	s.distro_id, s.os, s.version, s.format,
 	f.name, f.path, b.size, b.md5, b.sha1, f.sha256, b.sha512`
 
@@ -24,11 +25,11 @@ const packageTables = ` FROM packages p
 
 func scanPackage(s scanner) (p repo.Package, err error) {
 	var epoch sql.NullInt64
-	var licenses, dependencies sql.NullString
+	var licenses, dependencies, attributes sql.NullString
 	var created int64
 	var f repo.File
-	err = s.Scan(&p.ID, &p.RepositoryID, &p.ScopeID, &p.Type, &p.Name, &p.Version, &p.Release, &epoch, &p.Architecture,
-		&p.Summary, &p.Description, &licenses, &dependencies, &p.List, &p.Uploader, &created, &p.Indexed,
+	err = s.Scan(&p.ID, &p.RepositoryID, &p.ScopeID, &p.Type, &p.Name, &p.Version, &p.Release, &epoch, &p.Architecture, &p.Namespace,
+		&p.Summary, &p.Description, &licenses, &dependencies, &attributes, &p.List, &p.Uploader, &created, &p.Indexed,
 		&p.Distro.ID, &p.Distro.OS, &p.Distro.Version, &p.Distro.Format,
 		&f.Name, &f.Path, &f.Size, &f.MD5, &f.SHA1, &f.SHA256, &f.SHA512)
 	if err != nil {
@@ -40,6 +41,9 @@ func scanPackage(s scanner) (p repo.Package, err error) {
 	p.CreatedAt = fromMillis(created)
 	p.Files = []repo.File{f}
 	if err := fromJSON(licenses, &p.Licenses); err != nil {
+		return p, err
+	}
+	if err := fromJSON(attributes, &p.Attributes); err != nil {
 		return p, err
 	}
 	return p, fromJSON(dependencies, &p.Dependencies)
@@ -134,11 +138,11 @@ func (r Reader) PackageByID(ctx context.Context, id int64) (repo.Package, error)
 }
 
 // PackageByFilename finds the package of a distribution version that has a
-// file name, with all its files.
-func (r Reader) PackageByFilename(ctx context.Context, repositoryID int64, os, version, filename string) (repo.Package, error) {
+// file name within a namespace, with all its files.
+func (r Reader) PackageByFilename(ctx context.Context, repositoryID int64, os, version, namespace, filename string) (repo.Package, error) {
 	p, err := scanPackage(r.q.QueryRowContext(ctx, `SELECT `+packageColumns+packageTables+`
-		WHERE p.deleted_at IS NULL AND p.repository_id = $1 AND s.os = $2 AND s.version = $3 AND p.filename = $4`,
-		repositoryID, os, version, filename))
+		WHERE p.deleted_at IS NULL AND p.repository_id = $1 AND s.os = $2 AND s.version = $3 AND p.namespace = $4 AND p.filename = $5`,
+		repositoryID, os, version, namespace, filename))
 	if err := found(err, "package "+filename); err != nil {
 		return p, err
 	}
@@ -217,13 +221,17 @@ func (t *Tx) InsertPackage(ctx context.Context, p *repo.Package, uploaderID int6
 	if err != nil {
 		return fmt.Errorf("encode dependencies of %s: %w", p.Filename(), err)
 	}
+	attributes, err := attributesJSON(p.Attributes)
+	if err != nil {
+		return err
+	}
 	err = t.q.QueryRowContext(ctx, `
-		INSERT INTO packages (repository_id, scope_id, type, name, version, release, epoch, architecture, filename,
-			summary, description, licenses, dependencies, list, uploader_id, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+		INSERT INTO packages (repository_id, scope_id, type, name, version, release, epoch, architecture, namespace, filename,
+			summary, description, licenses, dependencies, attributes, list, uploader_id, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT DO NOTHING RETURNING id`,
-		p.RepositoryID, p.ScopeID, p.Type, p.Name, p.Version, p.Release, p.Epoch, p.Architecture, p.Filename(),
-		p.Summary, p.Description, licenses, dependencies, p.List, uploaderID, millis(p.CreatedAt)).Scan(&p.ID)
+		p.RepositoryID, p.ScopeID, p.Type, p.Name, p.Version, p.Release, p.Epoch, p.Architecture, p.Namespace, p.Filename(),
+		p.Summary, p.Description, licenses, dependencies, attributes, p.List, uploaderID, millis(p.CreatedAt)).Scan(&p.ID)
 	if err == sql.ErrNoRows {
 		return repo.Taken("filename")
 	}
@@ -247,6 +255,54 @@ func (t *Tx) InsertEntry(ctx context.Context, packageID int64, kind string, text
 		return fmt.Errorf("record the %s entry of package %d: %w", kind, packageID, err)
 	}
 	return nil
+}
+
+// Entry is the text of a package for the documents of one kind.
+func (r Reader) Entry(ctx context.Context, packageID int64, kind string) ([]byte, error) {
+	var text []byte
+	err := r.q.QueryRowContext(ctx, `SELECT text FROM entries WHERE package_id = $1 AND kind = $2`, packageID, kind).Scan(&text)
+	return text, found(err, fmt.Sprintf("%s entry of package %d", kind, packageID))
+}
+
+// PackageEntries are all entries of a package.
+func (r Reader) PackageEntries(ctx context.Context, packageID int64) ([]format.Entry, error) {
+	scan := func(s scanner) (e format.Entry, err error) {
+		err = s.Scan(&e.Kind, &e.Text)
+		return e, err
+	}
+	return collect(ctx, r.q, "entries", scan, `SELECT kind, text FROM entries WHERE package_id = $1 ORDER BY kind`, packageID)
+}
+
+// AmendPackage gives a package other attributes and entries.
+func (t *Tx) AmendPackage(ctx context.Context, packageID int64, attributes map[string]string, entries []format.Entry) error {
+	text, err := attributesJSON(attributes)
+	if err != nil {
+		return err
+	}
+	if _, err := t.q.ExecContext(ctx, `UPDATE packages SET attributes = $2 WHERE id = $1`, packageID, text); err != nil {
+		return fmt.Errorf("amend package %d: %w", packageID, err)
+	}
+	if _, err := t.q.ExecContext(ctx, `DELETE FROM entries WHERE package_id = $1`, packageID); err != nil {
+		return fmt.Errorf("amend package %d: %w", packageID, err)
+	}
+	for _, e := range entries {
+		if err := t.InsertEntry(ctx, packageID, e.Kind, e.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attributesJSON is NULL for no attributes.
+func attributesJSON(attributes map[string]string) (sql.NullString, error) {
+	if len(attributes) == 0 {
+		return sql.NullString{}, nil
+	}
+	text, err := json.Marshal(attributes)
+	if err != nil {
+		return sql.NullString{}, fmt.Errorf("encode attributes: %w", err)
+	}
+	return sql.NullString{String: string(text), Valid: true}, nil
 }
 
 // ClaimPath makes a path of a repository stand for the bytes with a digest. It

@@ -15,7 +15,9 @@ type ChangeKind string
 
 // The kinds of change.
 const (
-	PackageChange ChangeKind = "package" // a package came or went
+	PackageChange ChangeKind = "package" // a package came or went, or its entries changed
+	ListChange    ChangeKind = "list"    // what frames a list changed: its tags
+	Relist        ChangeKind = "relist"  // render the documents of a list from the rows
 	Refresh       ChangeKind = "refresh" // make and sign the entry points anew
 	Rebuild       ChangeKind = "rebuild" // render every document from the rows
 )
@@ -24,7 +26,8 @@ const (
 type Change struct {
 	ID        int64
 	Kind      ChangeKind
-	PackageID int64 // of a PackageChange
+	PackageID int64  // of a PackageChange
+	List      string // of a ListChange or Relist
 }
 
 // ScopeState is a scope as publishing sees it.
@@ -96,13 +99,23 @@ func (t *Tx) AddChange(ctx context.Context, scopeID int64, kind ChangeKind, pack
 	return nil
 }
 
-// Changes lists what waits to be published in a scope.
-func (r Reader) Changes(ctx context.Context, scopeID int64) ([]Change, error) {
+// AddListChange records that the documents of a list must be published.
+func (t *Tx) AddListChange(ctx context.Context, scopeID int64, kind ChangeKind, list string, now time.Time) error {
+	_, err := t.q.ExecContext(ctx, `INSERT INTO changes (scope_id, kind, list, created_at) VALUES ($1, $2, $3, $4)`, scopeID, kind, list, millis(now))
+	if err != nil {
+		return fmt.Errorf("record change of scope %d: %w", scopeID, err)
+	}
+	return nil
+}
+
+// Changes lists what waits to be published in a scope, the oldest first and at
+// most so many.
+func (r Reader) Changes(ctx context.Context, scopeID int64, limit int) ([]Change, error) {
 	scan := func(s scanner) (c Change, err error) {
-		err = s.Scan(&c.ID, &c.Kind, &c.PackageID)
+		err = s.Scan(&c.ID, &c.Kind, &c.PackageID, &c.List)
 		return c, err
 	}
-	return collect(ctx, r.q, "changes", scan, `SELECT id, kind, package_id FROM changes WHERE scope_id = $1 ORDER BY id`, scopeID)
+	return collect(ctx, r.q, "changes", scan, `SELECT id, kind, package_id, list FROM changes WHERE scope_id = $1 ORDER BY id LIMIT $2`, scopeID, limit)
 }
 
 // Backlog is the number of changes that wait, and since when the oldest one
@@ -130,10 +143,11 @@ func (r Reader) LostPackages(ctx context.Context) ([]int64, error) {
 		ORDER BY p.id LIMIT 1000`)
 }
 
-// PendingScopes lists the scopes of a kind of change that wait.
-func (r Reader) PendingScopes(ctx context.Context, kind ChangeKind) ([]int64, error) {
+// RebuildingScopes lists the scopes that are to be rendered from the rows, or
+// are in the middle of it.
+func (r Reader) RebuildingScopes(ctx context.Context) ([]int64, error) {
 	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
-	return collect(ctx, r.q, "changes", scan, `SELECT DISTINCT scope_id FROM changes WHERE kind = $1 ORDER BY scope_id`, kind)
+	return collect(ctx, r.q, "changes", scan, `SELECT DISTINCT scope_id FROM changes WHERE kind IN ('rebuild', 'relist') ORDER BY scope_id`)
 }
 
 // NextDue is when the next scope can be leased: a time in the past if one can

@@ -43,9 +43,10 @@ type Format interface {
 	// few packages there are.
 	Documents(v repo.DistroVersion, lists []string) []Document
 
-	// Frame is what stands before and after the entries of a document that
-	// lists the given number of packages.
-	Frame(kind string, entries int64) (head, tail []byte)
+	// Frame is what stands before and after the entries of a document. Where
+	// the head says nothing of the number of entries, it does not see it: it
+	// costs less to keep.
+	Frame(f Framing) (head, tail []byte)
 
 	// EntryPoints makes the files that clients fetch first (Release,
 	// repomd.xml ...) from the digests of all documents of a generation. One
@@ -53,10 +54,9 @@ type Format interface {
 	// byte, while those do not change: then it is not published again.
 	EntryPoints(s Snapshot) ([]EntryPoint, error)
 
-	// Resolve reads a request path relative to the repository's URL, with no
-	// slash in front and percent-encoding undone. ok is false if it is no URL
-	// of this format.
-	Resolve(path string) (r Request, ok bool)
+	// Resolve reads what a client asks for. ok is false if it is no URL of
+	// this format.
+	Resolve(q Query) (r Request, ok bool)
 }
 
 // Upload is a pushed file, wholly received and hashed.
@@ -64,6 +64,9 @@ type Upload struct {
 	Filename string // as the client called it; a hint, hostile like the bytes
 	Content  io.ReaderAt
 	Size     int64
+	// Fields are what the client says beside the file, by the names of the
+	// API without package[]: "coordinates". Hostile too.
+	Fields map[string]string
 	repo.Digests
 }
 
@@ -113,6 +116,42 @@ type Document struct {
 	// Encodings are the forms that clients may fetch, and that entry points
 	// may therefore name.
 	Encodings []Encoding
+	// Needs is what Frame wants to know of it.
+	Needs Needs
+	// Names says that its entries are names and not packages: see Named.
+	Names bool
+}
+
+// Needs says what a document's Framing has beyond the number of entries. Each
+// costs a query.
+type Needs struct {
+	// First keeps the oldest entry out of the listing and gives it to Frame.
+	// So can entries be separated: each begins with a comma, and Frame takes
+	// it off the first one.
+	First bool
+	// Versions and Tags are needed by the tail alone.
+	Versions, Tags bool
+}
+
+// Framing is what the head and the tail of a document are made from.
+type Framing struct {
+	Kind    string
+	List    string // the first of Document.Lists
+	Entries int64  // how many the document has, First included
+	// First, if Needs says so, is the oldest entry; nil if there is none.
+	First []byte
+	// Versions are the packages that the document lists, oldest first.
+	Versions []Version
+	// Tags are those of the list.
+	Tags map[string]string
+}
+
+// Version is what the frame of a listing may tell of one of its packages.
+type Version struct {
+	Name, Version string
+	Filename      string
+	CreatedAt     time.Time
+	Attributes    map[string]string // repo.Package.Attributes
 }
 
 // Encoding is one form of a document.
@@ -182,33 +221,3 @@ const (
 	DetachSigned                  // an ASCII-armoured signature of the Body, without it
 	PublicKey                     // the ASCII-armoured key that signs; Body is not used
 )
-
-// RequestKind tells how a request is answered.
-type RequestKind uint8
-
-// The kinds of request.
-const (
-	// LiveFile asks for the live generation's file of a given path.
-	LiveFile RequestKind = iota + 1
-	// DigestFile asks for the index file with a given digest, whichever
-	// generation it belongs to.
-	DigestFile
-	// PackageFile asks for a package by its path.
-	PackageFile
-)
-
-// Request is a client's request, understood.
-type Request struct {
-	Kind        RequestKind
-	OS, Version string // the scope
-
-	// Paths are the paths within the scope that answer a LiveFile, best
-	// first: the binary-armhf listing of a scope that has no armhf packages
-	// is its binary-all listing. Of a PackageFile it is the canonical path
-	// alone, as Format.Path made it.
-	Paths []string
-	// SHA256 is the digest of a DigestFile, in lower-case hexadecimal.
-	SHA256 string
-	// ContentType of a LiveFile or DigestFile.
-	ContentType string
-}

@@ -17,10 +17,10 @@ import (
 // last: everything that they name is stored by now.
 func (g *generation) enter(ctx context.Context) error {
 	points, err := g.format.EntryPoints(g.snapshot())
-	if err != nil {
+	if err != nil || len(points) == 0 {
 		return err
 	}
-	files, err := g.DB.LiveFiles(ctx, g.scope.ID)
+	files, err := g.DB.LivePoints(ctx, g.scope.ID)
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,9 @@ func (g *generation) put(ctx context.Context, p format.EntryPoint, digest string
 func (g *generation) snapshot() format.Snapshot {
 	s := format.Snapshot{Repository: g.repository, Distro: g.scope.Distro, Origin: g.Origin, Generation: g.number, Time: g.now}
 	for _, d := range g.documents {
+		if g.named != nil && !d.Names {
+			continue // no entry point can depend on a list that has not changed
+		}
 		s.Documents = append(s.Documents, format.Rendered{Document: d.Document, Entries: d.row.Entries, ChangedAt: d.row.ChangedAt, Forms: d.row.Forms})
 	}
 	return s

@@ -2,8 +2,10 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -23,12 +25,17 @@ type generation struct {
 	now        time.Time
 	repository repo.Repository
 	format     format.Format
+	named      format.Named // the same, or nil
 
 	changes   []db.Change // what this generation takes in
 	touched   []db.Touched
-	documents []*document // in the order of format.Documents
-	files     []db.File   // new ones, stored
-	objects   int         // that were named
+	names     []db.Name       // the lists that changes touch, if the format is Named
+	retagged  map[string]bool // lists whose frames changed
+	relisted  map[string]bool // lists to be rendered from the rows
+	documents []*document     // in the order of format.Documents
+	files     []db.File       // new ones, stored
+	gone      []string        // paths of files that are no more
+	objects   int             // that were named
 
 	composer blob.Composer // nil if clients never fetch from the store itself
 	compose  []whole       // what is to be stored with it
@@ -38,6 +45,7 @@ type generation struct {
 type document struct {
 	format.Document
 	row     db.Document
+	source  source
 	outcome *index.Outcome // nil if it did not change
 }
 
@@ -65,6 +73,7 @@ func (g *generation) make(ctx context.Context, start time.Time) error {
 		return fmt.Errorf("this program has no format %q", scope.Distro.Format)
 	}
 	g.format = w.Formats[i]
+	g.named, _ = g.format.(format.Named)
 
 	var err error
 	if g.repository, err = w.DB.RepositoryByID(ctx, scope.RepositoryID); err != nil {
@@ -92,13 +101,23 @@ func (g *generation) has(kind db.ChangeKind) bool {
 	return slices.ContainsFunc(g.changes, func(c db.Change) bool { return c.Kind == kind })
 }
 
+// maxChanges bounds the changes that a generation takes in, where each may
+// have documents of its own.
+const maxChanges = 5000
+
 // render brings the documents up to the snapshot and stores what is new.
 func (g *generation) render(ctx context.Context, tx *db.Tx) (err error) {
-	if g.changes, err = tx.Changes(ctx, g.scope.ID); err != nil {
+	limit := math.MaxInt32
+	if g.named != nil {
+		limit = maxChanges
+	}
+	if g.changes, err = tx.Changes(ctx, g.scope.ID, limit); err != nil {
 		return err
 	}
-	if g.touched, err = tx.Touched(ctx, g.scope.ID); err != nil {
-		return err
+	if n := len(g.changes); n > 0 {
+		if g.touched, err = tx.Touched(ctx, g.scope.ID, g.changes[n-1].ID); err != nil {
+			return err
+		}
 	}
 	if err := g.layOut(ctx, tx); err != nil {
 		return err
@@ -111,37 +130,84 @@ func (g *generation) render(ctx context.Context, tx *db.Tx) (err error) {
 	return nil
 }
 
-// layOut finds the documents of the scope and records those that are new. A
-// row without content is nobody's business until the flip.
+// layOut finds the documents of the scope, or those that may change where each
+// list has its own, and records those that are new. A row without content is
+// nobody's business until the flip.
 func (g *generation) layOut(ctx context.Context, tx *db.Tx) error {
-	rows, err := tx.Documents(ctx, g.scope.ID)
+	lists, have, err := g.lists(ctx, tx)
 	if err != nil {
 		return err
 	}
-	have := make(map[string]db.Document, len(rows))
+	var missing []*document
+	for _, fd := range g.format.Documents(g.scope.Distro, lists) {
+		row, ok := have[fd.Name]
+		if g.named != nil {
+			row, err = tx.Document(ctx, g.scope.ID, fd.Name)
+			if ok = err == nil; err != nil && !errors.Is(err, repo.ErrNotFound) {
+				return err
+			}
+		}
+		d := &document{Document: fd, row: row}
+		if !ok {
+			d.row = db.Document{Name: fd.Name, List: fd.Lists[0]}
+			missing = append(missing, d)
+		}
+		g.documents = append(g.documents, d)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return g.DB.Update(ctx, func(tx *db.Tx) (err error) {
+		for _, d := range missing {
+			if d.row.ID, err = tx.CreateDocument(ctx, g.scope.ID, d.row.Name, d.row.List); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// lists are those whose documents this generation looks at: all of the scope,
+// with the rows of its documents, or those that changed.
+func (g *generation) lists(ctx context.Context, tx *db.Tx) ([]string, map[string]db.Document, error) {
 	lists := make(map[string]bool)
+	for _, t := range g.touched {
+		lists[t.List] = true
+	}
+	if g.named != nil {
+		return g.namedLists(ctx, tx, lists)
+	}
+	rows, err := tx.Documents(ctx, g.scope.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	have := make(map[string]db.Document, len(rows))
 	for _, row := range rows {
 		have[row.Name] = row
 		lists[row.List] = true
 	}
-	for _, t := range g.touched {
-		lists[t.List] = true
-	}
-	for _, fd := range g.format.Documents(g.scope.Distro, slices.Sorted(maps.Keys(lists))) {
-		d := &document{Document: fd, row: have[fd.Name]}
-		if d.row.ID == 0 {
-			d.row = db.Document{Name: fd.Name, List: fd.Lists[0]}
-			err := g.DB.Update(ctx, func(tx *db.Tx) (err error) {
-				d.row.ID, err = tx.CreateDocument(ctx, g.scope.ID, d.row.Name, d.row.List)
-				return err
-			})
-			if err != nil {
-				return err
-			}
+	return slices.Sorted(maps.Keys(lists)), have, nil
+}
+
+func (g *generation) namedLists(ctx context.Context, tx *db.Tx, lists map[string]bool) ([]string, map[string]db.Document, error) {
+	g.retagged, g.relisted = make(map[string]bool), make(map[string]bool)
+	for _, c := range g.changes {
+		switch c.Kind {
+		case db.ListChange:
+			lists[c.List], g.retagged[c.List] = true, true
+		case db.Relist:
+			lists[c.List], g.relisted[c.List] = true, true
 		}
-		g.documents = append(g.documents, d)
 	}
-	return nil
+	sorted := slices.Sorted(maps.Keys(lists))
+	for _, l := range sorted {
+		name, err := tx.Name(ctx, g.scope.ID, l)
+		if err != nil {
+			return nil, nil, err
+		}
+		g.names = append(g.names, name)
+	}
+	return sorted, nil, nil
 }
 
 // flip makes the generation live in one transaction: the row of the scope, and
@@ -166,6 +232,43 @@ func (g *generation) flip(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
+	for _, path := range g.gone {
+		if err := tx.RetireFile(ctx, g.scope.ID, path, g.number, g.now); err != nil {
+			return err
+		}
+	}
+	if err := g.flipNames(ctx, tx); err != nil {
+		return err
+	}
+	return g.finish(ctx, tx)
+}
+
+// flipNames notes which lists the generation has.
+func (g *generation) flipNames(ctx context.Context, tx *db.Tx) error {
+	var came, went []int64
+	for _, n := range g.names {
+		switch {
+		case n.Present && !n.Listed:
+			came = append(came, n.ID)
+		case n.Listed && !n.Present:
+			went = append(went, n.ID)
+		}
+	}
+	if err := tx.MarkListed(ctx, came, true); err != nil {
+		return err
+	}
+	if err := tx.MarkListed(ctx, went, false); err != nil {
+		return err
+	}
+	// Lists are rendered from the rows some at a time, in generations to come.
+	if g.named != nil && g.has(db.Rebuild) {
+		return tx.RelistAll(ctx, g.scope.ID, g.now)
+	}
+	return nil
+}
+
+// finish notes that what waited is published.
+func (g *generation) finish(ctx context.Context, tx *db.Tx) error {
 	var listed, gone, finished []int64
 	for _, t := range g.touched {
 		if t.Gone {

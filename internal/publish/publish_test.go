@@ -31,7 +31,7 @@ import (
 )
 
 var (
-	formats = []format.Format{formattest.Toy{}}
+	formats = []format.Format{formattest.Toy{}, formattest.Shelf{}}
 	one     = repo.DistroVersion{ID: 1, OS: "toyos", Version: "one", Format: "toy"}
 	two     = repo.DistroVersion{ID: 2, OS: "toyos", Version: "two", Format: "toy"}
 )
@@ -164,17 +164,22 @@ func (s *system) scope(v repo.DistroVersion) db.ScopeState {
 // live is the text of a live document, read through its segments.
 func (s *system) live(v repo.DistroVersion, path string) string {
 	s.t.Helper()
-	files, err := s.db.LiveFiles(s.t.Context(), s.scope(v).ID)
+	text, err := s.find(v, path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, f := range files {
-		if f.Path == path {
-			return s.text(f)
-		}
+	return text
+}
+
+// find is the text of a live document, if there is one.
+func (s *system) find(v repo.DistroVersion, path string) (string, error) {
+	s.t.Helper()
+	scope := s.scope(v)
+	f, err := s.db.FileAt(s.t.Context(), scope.ID, path, scope.Generation)
+	if err != nil {
+		return "", err
 	}
-	s.t.Fatalf("%s is not live", path)
-	return ""
+	return s.text(f), nil
 }
 
 func TestPublish(t *testing.T) {

@@ -19,22 +19,32 @@ const exactHead = 4 << 20
 
 // update renders a document if the changes touch it.
 func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
+	d.source = g.sourceOf(tx, d)
 	u := index.Update{
-		Touched: g.touching(d),
-		Rebuild: d.row.ChangedAt.IsZero() || g.has(db.Rebuild),
-		Frame:   func(entries int64) (head, tail []byte) { return g.format.Frame(d.Kind, entries) },
+		Touched: d.source.touched(g),
+		Rebuild: d.row.ChangedAt.IsZero() || g.rebuilds(d),
 		Key: func(first int64) string {
 			return fmt.Sprintf("segments/%d/%d-%d-%s", d.row.ID, g.number, first, g.lease[:8])
 		},
 	}
-	if len(u.Touched) == 0 && !u.Rebuild {
+	if len(u.Touched) == 0 && !u.Rebuild && !g.reframes(d) {
 		return nil
 	}
-	listed := db.Listed{ScopeID: g.scope.ID, Lists: d.Lists}
-	u.Entries = func(ctx context.Context, from, to int64, yield func(int64, []byte) error) error {
-		return tx.Entries(ctx, listed, d.Kind, from, to, yield)
+	total, err := d.source.count(ctx)
+	if err != nil {
+		return err
 	}
-	if err := g.load(ctx, tx, d, listed, &u); err != nil {
+	if g.named != nil && !d.Names {
+		if total == 0 {
+			return g.vanish(ctx, tx, d)
+		}
+		u.Rebuild = u.Rebuild || d.row.Entries == 0 // it had vanished
+	}
+	f, err := g.framing(ctx, tx, d, total, &u)
+	if err != nil {
+		return err
+	}
+	if err := g.load(ctx, tx, d, f, &u); err != nil {
 		return err
 	}
 	store := &recent{Segments: Segments{g.Blobs}}
@@ -43,7 +53,7 @@ func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
 		return err
 	}
 	d.outcome = outcome
-	d.row.Entries, d.row.Forms, d.row.ChangedAt = outcome.Entries, outcome.Forms, g.now
+	d.row.Entries, d.row.Forms, d.row.ChangedAt = outcome.Entries+f.kept(), outcome.Forms, g.now
 	for _, e := range d.Encodings {
 		form := outcome.Forms[e]
 		g.files = append(g.files, db.File{
@@ -51,29 +61,53 @@ func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
 			CreatedAt: g.now, DocumentID: d.row.ID, Encoding: e,
 		})
 	}
-	if g.composer == nil {
+	if g.composer == nil || g.named != nil { // those of one name are sent from their segments
 		return nil
 	}
 	return g.wholes(ctx, tx, d, &u, store)
 }
 
-// touching are the ids of the changed packages that a document lists.
-func (g *generation) touching(d *document) (ids []int64) {
-	for _, t := range g.touched {
-		if t.List == d.Lists[0] || t.List == d.Lists[1] {
-			ids = append(ids, t.ID)
-		}
+// rebuilds reports whether a document is to be rendered from the rows.
+func (g *generation) rebuilds(d *document) bool {
+	return g.has(db.Rebuild) && (g.named == nil || d.Names) || !d.Names && g.relisted[d.Lists[0]]
+}
+
+// reframes reports whether something changed that only the frame of a document
+// shows.
+func (g *generation) reframes(d *document) bool {
+	return d.Needs.Tags && !d.Names && g.retagged[d.Lists[0]]
+}
+
+// vanish takes a document without entries out of the generation.
+func (g *generation) vanish(ctx context.Context, tx *db.Tx, d *document) error {
+	if d.row.Entries == 0 {
+		return nil
 	}
-	return ids
+	live, err := tx.LiveSegments(ctx, d.row.ID, index.HeadFirst)
+	if err != nil {
+		return err
+	}
+	d.outcome = &index.Outcome{}
+	for _, s := range live {
+		d.outcome.Retired = append(d.outcome.Retired, s.First)
+	}
+	d.row.Entries, d.row.First, d.row.Forms, d.row.ChangedAt = 0, 0, [format.Encodings]format.Form{}, g.now
+	for _, e := range d.Encodings {
+		g.gone = append(g.gone, d.Name+e.Suffix())
+	}
+	return nil
 }
 
 // load reads the segments that an update needs: those from the first touched
 // one on, or all of them where the document begins anew.
-func (g *generation) load(ctx context.Context, tx *db.Tx, d *document, listed db.Listed, u *index.Update) (err error) {
-	head, _ := u.Frame(d.row.Entries)
-	u.Whole = u.Rebuild || len(head) > 0 && d.row.Forms[format.Plain].Size <= exactHead
+func (g *generation) load(ctx context.Context, tx *db.Tx, d *document, f *frame, u *index.Update) (err error) {
+	u.Whole = u.Whole || u.Rebuild || f.counts() && d.row.Forms[format.Plain].Size <= exactHead
 	if !u.Whole {
-		if u.Live, err = tx.LiveSegments(ctx, d.row.ID, u.Touched[0]); err != nil {
+		from := index.TailFirst - 1 // for a new tail
+		if len(u.Touched) > 0 {
+			from = u.Touched[0]
+		}
+		if u.Live, err = tx.LiveSegments(ctx, d.row.ID, from); err != nil {
 			return err
 		}
 		// A document that listed nothing has no segment to begin at.
@@ -82,10 +116,7 @@ func (g *generation) load(ctx context.Context, tx *db.Tx, d *document, listed db
 		})
 	}
 	if u.Whole {
-		if u.Live, err = tx.LiveSegments(ctx, d.row.ID, index.HeadFirst); err != nil {
-			return err
-		}
-		u.Total, err = tx.CountListed(ctx, listed)
+		u.Live, err = tx.LiveSegments(ctx, d.row.ID, index.HeadFirst)
 	}
 	return err
 }

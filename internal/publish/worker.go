@@ -272,7 +272,7 @@ func (w *Worker) Ensure(ctx context.Context, r repo.Repository, v repo.DistroVer
 		if id, err = tx.EnsureScope(ctx, r.ID, v); err != nil {
 			return err
 		}
-		waiting, err := tx.Changes(ctx, id)
+		waiting, err := tx.Changes(ctx, id, 1)
 		if err != nil || len(waiting) > 0 {
 			return err
 		}

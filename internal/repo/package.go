@@ -38,6 +38,13 @@ type Package struct {
 	// List names the listing within the scope that holds the package, say
 	// "amd64", "all", "noarch" or "source". The format decides it.
 	List string
+	// Namespace is what the file name is unique within, beside the repository
+	// and distribution: the scope of an npm package, the group of a Maven
+	// artifact; "" for most.
+	Namespace string
+	// Attributes say what was decided about the package after it was pushed:
+	// "yanked", "deprecated". Which there are is the format's.
+	Attributes map[string]string
 	// Files has the package file first, then what came along with it (the
 	// tarballs of a .dsc).
 	Files []File
@@ -49,7 +56,7 @@ type Package struct {
 }
 
 // Filename is the name of the package file, unique within the repository and
-// distribution.
+// distribution and within its namespace.
 func (p *Package) Filename() string { return p.Files[0].Name }
 
 // File is one stored file of a package.

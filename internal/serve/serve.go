@@ -23,6 +23,7 @@ import (
 	"packagecloud/internal/server/api"
 	"packagecloud/internal/server/download"
 	"packagecloud/internal/server/install"
+	"packagecloud/internal/server/native"
 )
 
 const (
@@ -49,6 +50,10 @@ func Handler(n *node.Node) http.Handler {
 			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Uploader: n.Uploader, Publisher: n.Worker, Keys: n.Keys,
 			Catalog: func() api.Catalog { return n.Catalog() }, URL: c.ExternalURL, Log: n.Log, Now: time.Now,
 		}),
+		Uploads: &native.Handler{
+			DB: n.DB, Auth: n.Auth, Uploader: n.Uploader, Formats: n.Formats, Log: n.Log,
+			Catalog: func() native.Catalog { return n.Catalog() },
+		},
 		Install: &install.Handler{
 			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Catalog: func() install.Catalog { return n.Catalog() },
 			URL: c.ExternalURL, Now: time.Now, Forget: n.Auth.Forget,

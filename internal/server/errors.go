@@ -9,6 +9,7 @@ import (
 
 	"packagecloud/internal/repo"
 	"packagecloud/internal/server/api"
+	"packagecloud/internal/server/native"
 	"packagecloud/internal/upload"
 )
 
@@ -24,6 +25,8 @@ var statuses = []struct {
 	{repo.ErrUnauthenticated, http.StatusUnauthorized, "Unauthenticated"},
 	{repo.ErrForbidden, http.StatusForbidden, "Forbidden"},
 	{repo.ErrNotFound, http.StatusNotFound, "not_found"},
+	{native.ErrPrecondition, http.StatusPreconditionFailed, "The file is not the one that the condition names"},
+	{native.ErrTaken, http.StatusConflict, "A file of this name already exists: delete it first"},
 	{errMethod, http.StatusMethodNotAllowed, "Method not allowed"},
 	{upload.ErrTooLarge, http.StatusRequestEntityTooLarge, "The file is too large"},
 	{repo.ErrUnavailable, http.StatusServiceUnavailable, "Temporarily unavailable, try again"},
@@ -37,7 +40,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	var invalid *repo.InvalidError
 	if errors.As(err, &invalid) {
-		s.refuse(w, r, invalid)
+		refuse(w, r, err, invalid)
 		return
 	}
 	status, text := http.StatusInternalServerError, "Internal error"
@@ -61,22 +64,37 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		_ = api.WriteJSON(w, status, map[string]string{"error": text})
 		return
 	}
+	tell(w, err, status, text)
+}
+
+// tell answers a package manager with an error, in its own way if it has one.
+func tell(w http.ResponseWriter, err error, status int, text string) {
+	var r *refusal
+	if errors.As(err, &r) {
+		if a, ok := r.answer(status, text); ok {
+			w.Header().Set("Content-Type", a.ContentType)
+			w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
+			w.WriteHeader(a.Status)
+			_, _ = w.Write(a.Body) // the client went away
+			return
+		}
+	}
 	_ = writeText(w, status, text+"\n")
 }
 
 // refuse answers with what is wrong with a request.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, invalid *repo.InvalidError) {
+func refuse(w http.ResponseWriter, r *http.Request, err error, invalid *repo.InvalidError) {
 	clearEntity(w.Header())
 	if isAPI(r) {
 		_ = api.WriteJSON(w, http.StatusUnprocessableEntity, invalid.Fields)
 		return
 	}
-	_ = writeText(w, http.StatusUnprocessableEntity, invalid.Error()+"\n")
+	tell(w, err, http.StatusUnprocessableEntity, invalid.Error())
 }
 
 // clearEntity drops what was said of an answer that is not sent.
 func clearEntity(h http.Header) {
-	for _, name := range []string{"Etag", "Last-Modified", "Content-Disposition", "Content-Length", "Accept-Ranges"} {
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Disposition", "Content-Length", "Content-Encoding", "Accept-Ranges"} {
 		h.Del(name)
 	}
 	h.Set("Cache-Control", "no-store")

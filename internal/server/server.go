@@ -5,7 +5,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -13,12 +15,25 @@ import (
 	"time"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
+	"packagecloud/internal/server/api"
 )
 
 // Repositories serves package managers.
 type Repositories interface {
 	ServeRepository(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error
+}
+
+// Uploads serves package managers that upload by themselves.
+type Uploads interface {
+	// Serve answers requests other than GET and HEAD; ok is false if it knows
+	// none such.
+	Serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) (ok bool, err error)
+	// Owns reports whether a path is read by such a client.
+	Owns(path string) bool
+	// Refusal is how such a client is told of an error.
+	Refusal(r *http.Request, path string, status int, message string) (format.Answer, bool)
 }
 
 // Install serves what install scripts ask for.
@@ -37,6 +52,7 @@ type Server struct {
 	API          API
 	Install      Install
 	Repositories Repositories
+	Uploads      Uploads
 	// Ready reports whether the server can do its work; nil means it can.
 	Ready func(ctx context.Context) error
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
@@ -118,9 +134,6 @@ func (s *Server) private(w http.ResponseWriter, r *http.Request, rest string) er
 
 // repository answers package managers.
 func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return errMethod
-	}
 	part := strings.SplitN(path, "/", 3)
 	if len(part) < 3 {
 		return fmt.Errorf("%s: %w", path, repo.ErrNotFound)
@@ -129,9 +142,51 @@ func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string)
 	if err != nil {
 		return err
 	}
-	token, _ := auth.Token(r)
-	if err := s.Auth.MayRead(r.Context(), token, rp); err != nil {
-		return err
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return s.upload(w, r, rp, part[2])
 	}
-	return s.Repositories.ServeRepository(w, r, rp, part[2])
+	token, _ := auth.Token(r)
+	err = s.Auth.MayRead(r.Context(), token, rp)
+	if errors.Is(err, repo.ErrNotFound) && s.Uploads.Owns(part[2]) {
+		_, err = s.Auth.Manager(r.Context(), token, rp)
+	}
+	if err != nil {
+		return s.told(r, part[2], err)
+	}
+	return s.told(r, part[2], s.Repositories.ServeRepository(w, r, rp, part[2]))
 }
+
+// upload answers package managers that upload by themselves.
+func (s *Server) upload(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error {
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{api.StallReader(w, r), r.Body}
+	ok, err := s.Uploads.Serve(w, r, rp, path)
+	if !ok {
+		return errMethod
+	}
+	if err != nil {
+		err = api.Broken(r, err)
+	}
+	return s.told(r, path, err)
+}
+
+// told notes in an error in whose words the client wants to hear of it.
+func (s *Server) told(r *http.Request, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &refusal{error: err, answer: func(status int, message string) (format.Answer, bool) {
+		return s.Uploads.Refusal(r, path, status, message)
+	}}
+}
+
+// refusal is an error that a format puts into words.
+type refusal struct {
+	error
+	answer func(status int, message string) (format.Answer, bool)
+}
+
+// Unwrap gives the error itself.
+func (r *refusal) Unwrap() error { return r.error }

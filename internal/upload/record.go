@@ -25,10 +25,18 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	r.pkg.ScopeID = scope
+	if _, ok := r.format.(format.Named); ok {
+		if err := tx.EnsureName(ctx, scope, r.pkg.List); err != nil {
+			return err
+		}
+	}
 	for i := range r.pkg.Files {
 		if err := r.claimBlob(ctx, tx, i); err != nil {
 			return err
 		}
+	}
+	if err := r.replace(ctx, tx); err != nil {
+		return err
 	}
 	if err := r.claimPaths(ctx, tx); err != nil {
 		return err
@@ -45,7 +53,26 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
+	if err := retag(ctx, tx, r.format, r.pkg, r.push.Tags, r.pkg.Version); err != nil {
+		return err
+	}
 	return tx.AddChange(ctx, scope, db.PackageChange, r.pkg.ID, r.pkg.CreatedAt)
+}
+
+// replace deletes the package whose place this one takes.
+func (r *recording) replace(ctx context.Context, tx *db.Tx) error {
+	old := r.push.Replaces
+	if old == nil {
+		return nil
+	}
+	gone, err := tx.DeletePackage(ctx, old.ID, r.pkg.CreatedAt)
+	if err != nil {
+		return err
+	}
+	if !gone {
+		return fmt.Errorf("package %s: %w", old.Filename(), repo.ErrNotFound)
+	}
+	return tx.AddChange(ctx, old.ScopeID, db.PackageChange, old.ID, r.pkg.CreatedAt)
 }
 
 // claimBlob records the bytes of a file. From then on they cannot be collected;

@@ -5,6 +5,7 @@
 package upload
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,13 @@ type Push struct {
 	Distro     repo.DistroVersion
 	User       repo.User
 	File       *File
-	Sources    []*File // what comes along with a .dsc
+	Sources    []*File           // what comes along with a .dsc
+	Fields     map[string]string // format.Upload.Fields
+	Tags       []string          // those that the pushed version is to have, where the format has tags
+	// Replaces is a package of the same file name, which this one takes the
+	// place of; nil for none. Push fails with repo.ErrNotFound if it is there
+	// no more.
+	Replaces *repo.Package
 }
 
 // Push checks and records a package. What is wrong with it comes back as a
@@ -46,7 +53,7 @@ func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := f.Parse(ctx, p.File.upload())
+	parsed, err := f.Parse(ctx, p.File.Upload(p.Fields))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", p.File.Name, err)
 	}
@@ -55,14 +62,20 @@ func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
 	if err != nil {
 		return nil, err
 	}
+	derived, err := u.derive(ctx, parsed, pkg)
+	defer closeAll(derived)
+	if err != nil {
+		return nil, err
+	}
+	staged = append(staged, derived...)
 	pkg.RepositoryID, pkg.Distro, pkg.Uploader = p.Repository.ID, p.Distro, p.User.Name
 	// Milliseconds are what the database keeps.
 	pkg.CreatedAt = u.Now().UTC().Truncate(time.Millisecond)
 
-	switch _, err := u.DB.PackageByFilename(ctx, p.Repository.ID, p.Distro.OS, p.Distro.Version, pkg.Filename()); {
-	case err == nil:
+	switch _, err := u.DB.PackageByFilename(ctx, p.Repository.ID, p.Distro.OS, p.Distro.Version, pkg.Namespace, pkg.Filename()); {
+	case err == nil && p.Replaces == nil:
 		return nil, repo.Taken("filename")
-	case !errors.Is(err, repo.ErrNotFound):
+	case err != nil && !errors.Is(err, repo.ErrNotFound):
 		return nil, err
 	}
 	for i, s := range staged {
@@ -86,7 +99,7 @@ func (u *Uploader) Read(ctx context.Context, f *File, v repo.DistroVersion) (*re
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := ft.Parse(ctx, f.upload())
+	parsed, err := ft.Parse(ctx, f.Upload(nil))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.Name, err)
 	}
@@ -103,8 +116,35 @@ func (u *Uploader) formatOf(v repo.DistroVersion) (format.Format, error) {
 	return nil, repo.Invalid("distro_version_id", fmt.Sprintf("packages of %s cannot be published by this server", v))
 }
 
-func (f *File) upload() format.Upload {
-	return format.Upload{Filename: f.Name, Content: f.staged, Size: f.Size, Digests: f.Digests}
+// Upload is the file as formats see it.
+func (f *File) Upload(fields map[string]string) format.Upload {
+	return format.Upload{Filename: f.Name, Content: f.staged, Size: f.Size, Digests: f.Digests, Fields: fields}
+}
+
+// derive stages what a format takes out of a package, and adds it to the
+// package's files.
+func (u *Uploader) derive(ctx context.Context, parsed format.Parsed, pkg *repo.Package) (staged []*File, err error) {
+	d, ok := parsed.(format.Deriving)
+	if !ok {
+		return nil, nil
+	}
+	for _, file := range d.Derived() {
+		f, err := u.Receive(ctx, file.Name, bytes.NewReader(file.Body))
+		if err != nil {
+			return staged, err
+		}
+		staged = append(staged, f)
+		pkg.Files = append(pkg.Files, repo.File{Name: file.Name, Size: f.Size, Digests: f.Digests})
+	}
+	return staged, nil
+}
+
+// closeAll discards what is staged; only resources are freed by then, so that
+// an error tells nothing.
+func closeAll(files []*File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }
 
 // match pairs the files that the package consists of with those received, in

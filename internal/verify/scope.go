@@ -54,11 +54,16 @@ type scope struct {
 	repository repo.Repository
 	name       string
 	format     format.Format
+	named      format.Named // the same, or nil
 	rendered   []format.Rendered
 	files      map[string]db.File
 }
 
 func (s *scope) documents(ctx context.Context) error {
+	s.named, _ = s.format.(format.Named)
+	if s.named != nil {
+		return s.namedDocuments(ctx)
+	}
 	rows, err := s.tx.Documents(ctx, s.state.ID)
 	if err != nil {
 		return err
@@ -121,11 +126,11 @@ func (s *scope) document(ctx context.Context, d format.Document, row db.Document
 			s.whole(ctx, f)
 		}
 	}
-	waits, err := s.tx.Changes(ctx, s.state.ID)
+	waits, err := s.tx.Changes(ctx, s.state.ID, 1)
 	if err != nil || len(waits) > 0 {
 		return err // what the rows say is not published yet
 	}
-	return s.entries(ctx, d, segments)
+	return s.entries(ctx, d, row, segments)
 }
 
 // whole looks at a form of a document that is stored as one object.
@@ -155,7 +160,7 @@ func (s *scope) whole(ctx context.Context, f db.File) {
 
 // entries compares a document with the entries in the database, in both of its
 // compressed forms.
-func (s *scope) entries(ctx context.Context, d format.Document, segments []index.Segment) error {
+func (s *scope) entries(ctx context.Context, d format.Document, row db.Document, segments []index.Segment) error {
 	name := s.name + "/" + d.Name
 	store := publish.Segments{Store: s.Blobs}
 	zipped, err := gzip.NewReader(index.NewDocument(format.Gzip, segments).Reader(ctx, store))
@@ -186,9 +191,11 @@ func (s *scope) entries(ctx context.Context, d format.Document, segments []index
 	}
 	err = skip(index.HeadFirst)
 	if err == nil {
-		listed := db.Listed{ScopeID: s.state.ID, Lists: d.Lists}
-		err = s.tx.Entries(ctx, listed, d.Kind, index.HeadFirst+1, index.TailFirst, func(id int64, text []byte) error {
-			return compare(fmt.Sprintf("package %d", id), text)
+		err = s.eachEntry(ctx, d, func(id int64, text []byte) error {
+			if id == row.First { // it stands in the head
+				return nil
+			}
+			return compare(fmt.Sprintf("entry %d", id), text)
 		})
 	}
 	if err == nil {

@@ -84,4 +84,4 @@ func binary(list, other string) format.Document {
 func binaryName(architecture string) string { return "main/binary-" + architecture + "/Packages" }
 
 // Frame implements format.Format: nothing stands around stanzas.
-func (Format) Frame(string, int64) (head, tail []byte) { return nil, nil }
+func (Format) Frame(format.Framing) (head, tail []byte) { return nil, nil }

@@ -96,7 +96,7 @@ func TestPath(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %s, not %s", c.name, got, c.want)
 		}
-		if r, ok := deb.New().Resolve(got); !ok || r.Kind != format.PackageFile || r.Paths[0] != got {
+		if r, ok := deb.New().Resolve(format.Query{Path: got}); !ok || r.Kind != format.PackageFile || r.Paths[0] != got {
 			t.Errorf("%s resolves to %+v, %v", got, r, ok)
 		}
 	}
@@ -317,13 +317,13 @@ func TestRelease(t *testing.T) {
 	for line := range strings.SplitSeq(strings.TrimSpace(body[strings.Index(body, "SHA256:\n")+8:]), "\n") {
 		field := strings.Fields(line)
 		path := "ubuntu/dists/jammy/" + field[2]
-		r, ok := f.Resolve(path)
+		r, ok := f.Resolve(format.Query{Path: path})
 		if !ok || r.Kind != format.LiveFile || !slices.ContainsFunc(s.Documents, func(d format.Rendered) bool {
 			return slices.ContainsFunc(d.Encodings, func(e format.Encoding) bool { return slices.Contains(r.Paths, d.Name+e.Suffix()) })
 		}) {
 			t.Errorf("%s is listed and resolves to %+v", path, r)
 		}
-		r, ok = f.Resolve(path[:strings.LastIndex(path, "/")] + "/by-hash/SHA256/" + field[0])
+		r, ok = f.Resolve(format.Query{Path: path[:strings.LastIndex(path, "/")] + "/by-hash/SHA256/" + field[0]})
 		if !ok || r.Kind != format.DigestFile || r.SHA256 != field[0] || r.OS != "ubuntu" || r.Version != "jammy" {
 			t.Errorf("by-hash of %s resolves to %+v", path, r)
 		}
@@ -336,7 +336,7 @@ func TestRelease(t *testing.T) {
 		if p := points[i]; p.Path != want.path || p.Sign != want.sign || p.Pair != want.pair || string(p.Body) != body {
 			t.Errorf("entry point %d: %s, %v, %s", i, p.Path, p.Sign, p.Pair)
 		}
-		if r, ok := f.Resolve("ubuntu/dists/jammy/" + want.path); !ok || r.Paths[0] != want.path {
+		if r, ok := f.Resolve(format.Query{Path: "ubuntu/dists/jammy/" + want.path}); !ok || r.Paths[0] != want.path {
 			t.Errorf("%s resolves to %+v", want.path, r)
 		}
 	}
@@ -347,7 +347,7 @@ func TestResolveRefuses(t *testing.T) {
 		"", "ubuntu", "ubuntu/dists/jammy", "ubuntu/dists/jammy/", "ubuntu/dists//InRelease", "/dists/jammy/InRelease", "ubuntu/dists/jammy/main/binary-amd64/Packages.xz",
 		"ubuntu/dists/jammy/main/binary-amd64/by-hash/SHA256/zz", "ubuntu/dists/jammy/main/i18n/Translation-en", "ubuntu/dists/jammy/main/binary-../Packages", "el/9/x86_64/repodata/repomd.xml",
 	} {
-		if r, ok := deb.New().Resolve(path); ok {
+		if r, ok := deb.New().Resolve(format.Query{Path: path}); ok {
 			t.Errorf("%q resolves to %+v", path, r)
 		}
 	}

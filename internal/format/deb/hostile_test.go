@@ -182,7 +182,7 @@ func FuzzParse(f *testing.F) {
 		p := parsed.Package()
 		for i := range p.Files {
 			p.Files[i].Path = d.Path(p, p.Files[i].Name, jammy, "")
-			if r, ok := d.Resolve(p.Files[i].Path); !ok || r.Paths[0] != p.Files[i].Path || strings.Contains(p.Files[i].Path, "..") && strings.Contains(p.Files[i].Path, "/../") {
+			if r, ok := d.Resolve(format.Query{Path: p.Files[i].Path}); !ok || r.Paths[0] != p.Files[i].Path || strings.Contains(p.Files[i].Path, "..") && strings.Contains(p.Files[i].Path, "/../") {
 				t.Fatalf("path %q", p.Files[i].Path)
 			}
 		}

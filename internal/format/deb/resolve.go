@@ -16,7 +16,8 @@ var (
 //
 //	<os>/dists/<version>/...
 //	<os>/pool/<version>/main/...
-func (Format) Resolve(path string) (r format.Request, ok bool) {
+func (Format) Resolve(q format.Query) (r format.Request, ok bool) {
+	path := q.Path
 	step := strings.SplitN(path, "/", 4)
 	if len(step) != 4 || step[0] == "" || step[2] == "" || step[3] == "" {
 		return r, false

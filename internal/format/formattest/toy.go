@@ -85,11 +85,11 @@ func (Toy) Documents(_ repo.DistroVersion, lists []string) (all []format.Documen
 }
 
 // Frame implements format.Format.
-func (Toy) Frame(kind string, entries int64) (head, tail []byte) {
-	if kind != "framed" {
+func (Toy) Frame(f format.Framing) (head, tail []byte) {
+	if f.Kind != "framed" {
 		return nil, nil
 	}
-	return fmt.Appendf(nil, "%d entries\n", entries), []byte("end\n")
+	return fmt.Appendf(nil, "%d entries\n", f.Entries), []byte("end\n")
 }
 
 // EntryPoints implements format.Format.
@@ -112,7 +112,8 @@ func (Toy) EntryPoints(s format.Snapshot) ([]format.EntryPoint, error) {
 
 // Resolve implements format.Format: <os>/<version>/live/<path>,
 // <os>/<version>/by-hash/<digest> and the paths of packages.
-func (Toy) Resolve(path string) (format.Request, bool) {
+func (Toy) Resolve(q format.Query) (format.Request, bool) {
+	path := q.Path
 	part := strings.SplitN(path, "/", 4)
 	if len(part) != 4 {
 		return format.Request{}, false

@@ -17,7 +17,8 @@ var (
 //	<os>/<version>/<list>/repodata/repomd.xml, .asc, .key
 //	<os>/<version>/<list>/repodata/<digest>-<kind>.xml.gz
 //	<os>/<version>/<list>/<file>
-func (Format) Resolve(path string) (r format.Request, ok bool) {
+func (Format) Resolve(q format.Query) (r format.Request, ok bool) {
+	path := q.Path
 	step := strings.SplitN(path, "/", 4)
 	if len(step) != 4 || step[0] == "" || step[1] == "" || step[2] == "" {
 		return r, false

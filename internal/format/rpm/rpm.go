@@ -72,10 +72,10 @@ func (Format) Documents(_ repo.DistroVersion, lists []string) (documents []forma
 }
 
 // Frame implements format.Format.
-func (Format) Frame(kind string, entries int64) (head, tail []byte) {
+func (Format) Frame(f format.Framing) (head, tail []byte) {
 	for _, k := range kinds {
-		if k.name == kind {
-			head = fmt.Appendf(nil, "%s<%s %s packages=\"%d\">\n", xmlHeader, k.root, k.namespaces, entries)
+		if k.name == f.Kind {
+			head = fmt.Appendf(nil, "%s<%s %s packages=\"%d\">\n", xmlHeader, k.root, k.namespaces, f.Entries)
 			return head, fmt.Appendf(nil, "</%s>\n", k.root)
 		}
 	}

@@ -241,7 +241,7 @@ func TestAgreesWithCreaterepo(t *testing.T) {
 	run(t, dir, "createrepo_c", "--quiet", "--no-database", "--compatibility", "--general-compress-type=gz", ".")
 	for _, kind := range []string{"primary", "filelists", "other"} {
 		var text strings.Builder
-		head, tail := rpm.New().Frame(kind, int64(len(files)))
+		head, tail := rpm.New().Frame(format.Framing{Kind: kind, Entries: int64(len(files))})
 		text.Write(head)
 		for _, name := range sortedKeys(files) {
 			e, p := entries(t, files[name])
@@ -326,7 +326,7 @@ func TestEntryPoints(t *testing.T) {
 	var paths []string
 	for _, p := range points {
 		paths = append(paths, p.Path)
-		if r, ok := f.Resolve("el/9/" + p.Path); !ok || r.Paths[0] != p.Path || r.OS != "el" || r.Version != "9" {
+		if r, ok := f.Resolve(format.Query{Path: "el/9/" + p.Path}); !ok || r.Paths[0] != p.Path || r.OS != "el" || r.Version != "9" {
 			t.Errorf("%s resolves to %+v, %v", p.Path, r, ok)
 		}
 	}
@@ -376,13 +376,13 @@ func TestResolve(t *testing.T) {
 		{"el/9/SRPMS/r0123456789abcdef/a-1-1.src.rpm", format.Request{Kind: format.PackageFile, Paths: []string{"el/9/r0123456789abcdef/a-1-1.src.rpm"}}},
 	} {
 		c.want.OS, c.want.Version = "el", "9"
-		got, ok := rpm.New().Resolve(c.path)
+		got, ok := rpm.New().Resolve(format.Query{Path: c.path})
 		if diff := cmp.Diff(c.want, got); diff != "" || !ok {
 			t.Errorf("%s: %v (-want +got):\n%s", c.path, ok, diff)
 		}
 	}
 	for _, path := range []string{"", "el/9", "el/9/x86_64", "el/9/x86_64/", "el/9/x86_64/media.1/media", "el/9/x86_64/repodata/primary.xml.gz", "el/9/x86_64/x/y.rpm", "el/9/x86_64/a.deb", "//x86_64/a.rpm"} {
-		if r, ok := rpm.New().Resolve(path); ok {
+		if r, ok := rpm.New().Resolve(format.Query{Path: path}); ok {
 			t.Errorf("%q resolves to %+v", path, r)
 		}
 	}
@@ -463,7 +463,7 @@ func FuzzParse(f *testing.F) {
 		}
 		p := parsed.Package()
 		p.Files[0].Path = r.Path(p, p.Files[0].Name, el9, "")
-		if q, ok := r.Resolve("el/9/x86_64/" + p.Files[0].Name); !ok || q.Paths[0] != p.Files[0].Path {
+		if q, ok := r.Resolve(format.Query{Path: "el/9/x86_64/" + p.Files[0].Name}); !ok || q.Paths[0] != p.Files[0].Path {
 			t.Fatalf("path %q", p.Files[0].Path)
 		}
 		list, err := parsed.Entries(format.Listing{Distro: el9, Files: p.Files})
@@ -471,7 +471,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, e := range list {
-			head, tail := r.Frame(e.Kind, 1)
+			head, tail := r.Frame(format.Framing{Kind: e.Kind, Entries: 1})
 			var m metadata
 			if err := xml.Unmarshal(slices.Concat(head, e.Text, tail), &m); err != nil || len(m.Packages) != 1 {
 				t.Fatalf("%s: %v\n%s", e.Kind, err, e.Text)

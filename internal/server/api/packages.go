@@ -97,7 +97,7 @@ func (a *API) fragment(ctx context.Context, r repo.Repository, p *repo.Package) 
 	api, file := packagePath(r, p), join(p.Distro.OS, p.Distro.Version, p.Filename())
 	v := fragmentJSON{
 		Name: p.Name, DistroVersion: p.Distro.String(), CreatedAt: timestamp(p.CreatedAt), Version: version, Release: orNull(release),
-		Epoch: p.Epoch, Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed,
+		Epoch: p.Epoch, Scope: orNull(p.Namespace), Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed,
 		SHA256: orNull(p.Files[0].SHA256), Architecture: p.Architecture,
 		RepositoryHTML: join(r.Owner, r.Name), PackageURL: api + ".json", PackageHTML: join(r.Owner, r.Name, "packages") + file,
 		DownloadsDetail: api + "/stats/downloads/detail.json", DownloadsSeries: api + "/stats/downloads/series/daily.json",
@@ -322,27 +322,19 @@ var notFound = map[string][]string{"filename": {"not found"}}
 
 // deletePackage frees the file name at once; the indexes follow.
 func (a *API) deletePackage(w http.ResponseWriter, r *http.Request, c *call) error {
-	p, err := a.DB.PackageByFilename(r.Context(), c.repository.ID, r.PathValue("distro"), r.PathValue("version"), r.PathValue("filename"))
+	p, err := a.DB.PackageByFilename(r.Context(), c.repository.ID, r.PathValue("distro"), r.PathValue("version"), r.URL.Query().Get("scope"), r.PathValue("filename"))
 	if errors.Is(err, repo.ErrNotFound) {
 		return WriteJSON(w, http.StatusNotFound, notFound)
 	}
 	if err != nil {
 		return err
 	}
-	var gone bool
-	err = a.DB.Update(r.Context(), func(tx *db.Tx) (err error) {
-		now := a.Now()
-		if gone, err = tx.DeletePackage(r.Context(), p.ID, now); err != nil || !gone {
-			return err
-		}
-		return tx.AddChange(r.Context(), p.ScopeID, db.PackageChange, p.ID, now)
-	})
+	err = a.Uploader.Remove(r.Context(), &p)
+	if errors.Is(err, repo.ErrNotFound) {
+		return WriteJSON(w, http.StatusNotFound, notFound)
+	}
 	if err != nil {
 		return err
 	}
-	if !gone { // somebody else was faster
-		return WriteJSON(w, http.StatusNotFound, notFound)
-	}
-	a.Publisher.Wake()
 	return WriteJSON(w, http.StatusOK, struct{}{})
 }

@@ -63,7 +63,7 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*form, error) {
 			return f, nil
 		}
 		if err != nil {
-			return f, broken(r, err)
+			return f, Broken(r, err)
 		}
 		if err := a.receivePart(r, f, part); err != nil {
 			return f, err
@@ -79,7 +79,7 @@ func (a *API) receivePart(r *http.Request, f *form, part *multipart.Part) error 
 		}
 		file, err := a.Uploader.Receive(r.Context(), part.FileName(), part)
 		if err != nil {
-			return broken(r, err)
+			return Broken(r, err)
 		}
 		f.file = file
 	case "package[source_files][]", "package[source_files]", "source_files[]":
@@ -88,7 +88,7 @@ func (a *API) receivePart(r *http.Request, f *form, part *multipart.Part) error 
 		}
 		file, err := a.Uploader.Receive(r.Context(), part.FileName(), part)
 		if err != nil {
-			return broken(r, err)
+			return Broken(r, err)
 		}
 		f.sources = append(f.sources, file)
 	default:
@@ -103,8 +103,8 @@ func (a *API) receivePart(r *http.Request, f *form, part *multipart.Part) error 
 // errBroken says that the client stopped in the middle of its upload.
 var errBroken = errors.New("the upload broke off")
 
-// broken tells a body that cannot be read from a failure of ours.
-func broken(r *http.Request, err error) error {
+// Broken tells a body that cannot be read from a failure of ours.
+func Broken(r *http.Request, err error) error {
 	switch {
 	case errors.Is(err, upload.ErrTooLarge):
 		return err
@@ -124,7 +124,7 @@ func isTimeout(err error) bool {
 // multipartReader finds the boundary of a body. One client sends no
 // Content-Type; then the body's first line tells.
 func multipartReader(w http.ResponseWriter, r *http.Request) (*multipart.Reader, error) {
-	body := &stallReader{body: r.Body, control: http.NewResponseController(w)}
+	body := StallReader(w, r)
 	kind, attributes, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil && kind == "multipart/form-data" && attributes["boundary"] != "" {
 		return multipart.NewReader(body, attributes["boundary"]), nil
@@ -139,6 +139,12 @@ func multipartReader(w http.ResponseWriter, r *http.Request) (*multipart.Reader,
 		return multipart.NewReader(buffered, string(boundary)), nil
 	}
 	return nil, repo.Invalid("package_file", "can't be blank: send the package as multipart/form-data, in a part named package[package_file]")
+}
+
+// StallReader is the body of a request, which fails when it brings nothing for
+// a minute.
+func StallReader(w http.ResponseWriter, r *http.Request) io.Reader {
+	return &stallReader{body: r.Body, control: http.NewResponseController(w)}
 }
 
 // stallReader ends a request whose body brings nothing for stallTime.

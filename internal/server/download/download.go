@@ -94,20 +94,34 @@ func (h *Handler) ServeRepository(w http.ResponseWriter, r *http.Request, rp rep
 		return h.servePackagePage(w, r, rp, path)
 	}
 	for _, f := range h.Formats {
-		if req, ok := f.Resolve(path); ok {
-			return h.serve(w, r, rp, req)
+		if req, ok := f.Resolve(format.Query{Path: path, Accept: strings.Join(r.Header.Values("Accept"), ",")}); ok {
+			return h.serve(w, r, rp, path, req)
 		}
 	}
 	return fmt.Errorf("%s in %s: %w", path, rp.FullName(), repo.ErrNotFound)
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, req format.Request) error {
-	if req.Kind == format.PackageFile {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string, req format.Request) error {
+	if req.Negotiated {
+		w.Header().Add("Vary", "Accept")
+	}
+	switch req.Kind {
+	case format.PackageFile:
 		f, err := h.storedFile(r.Context(), rp, req.Paths[0])
 		if err != nil {
 			return err
 		}
+		if req.Sum != nil {
+			return sendText(w, r, req.Sum(f.File))
+		}
 		return h.sendPackage(w, r, f)
+	case format.NamedFile:
+		return h.serveNamed(w, r, rp, req)
+	case format.Moved:
+		return move(w, r, path, req)
+	case format.Constant:
+		w.Header().Set("Content-Type", req.ContentType)
+		return sendBody(w, r, req.Body)
 	}
 	scope, err := h.scope(r.Context(), rp, req)
 	if err != nil {
@@ -116,6 +130,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Reposito
 	file, err := h.indexFile(r, scope, req)
 	if err != nil {
 		return err
+	}
+	if req.Encoded {
+		return h.sendEncoded(w, r, scope, file, req)
 	}
 	return h.sendIndex(w, r, file, req.ContentType)
 }
@@ -129,9 +146,12 @@ func (h *Handler) indexFile(r *http.Request, scope *generation, req format.Reque
 		return h.DB.FileByDigest(r.Context(), scope.scopeID, req.SHA256)
 	}
 	for _, p := range req.Paths {
-		f, ok := scope.byPath[p]
-		if !ok {
+		f, err := h.liveFile(r.Context(), scope, p)
+		if errors.Is(err, repo.ErrNotFound) {
 			continue
+		}
+		if err != nil {
+			return db.File{}, err
 		}
 		if f.Pair == "" {
 			h.pairs.saw(r, scope.scopeID, req.Paths, scope.number)
@@ -183,7 +203,7 @@ func (h *Handler) servePackagePage(w http.ResponseWriter, r *http.Request, rp re
 	if len(part) != 5 || part[4] != "download" && !strings.HasPrefix(part[4], "download.") {
 		return fmt.Errorf("%s in %s: %w", path, rp.FullName(), repo.ErrNotFound)
 	}
-	p, err := h.DB.PackageByFilename(r.Context(), rp.ID, part[1], part[2], part[3])
+	p, err := h.DB.PackageByFilename(r.Context(), rp.ID, part[1], part[2], r.URL.Query().Get("scope"), part[3])
 	if err != nil {
 		return err
 	}
@@ -203,6 +223,12 @@ type caches struct {
 	bodies    *otter.Cache[string, []byte]               // small objects, by key
 	files     *otter.Cache[fileKey, *db.StoredFile]      // by path
 	documents *otter.Cache[documentKey, *index.Document] // rendered documents
+	index     *otter.Cache[indexKey, *db.File]           // files of generations that are looked up one by one; nil: none
+}
+
+type indexKey struct {
+	scopeID, generation int64
+	path                string
 }
 
 type scopeKey struct {
@@ -220,10 +246,12 @@ type documentKey struct {
 	encoding               format.Encoding
 }
 
-// generation is the live generation of a scope.
+// generation is the live generation of a scope. Where it has documents for each
+// of any number of lists, its files are not in memory but looked up one by one.
 type generation struct {
 	scopeID  int64
 	number   int64
+	apart    bool
 	byPath   map[string]db.File
 	byDigest map[string]db.File
 }
@@ -259,6 +287,7 @@ func newCaches() caches {
 			Weigher:       func(_ string, body []byte) uint32 { return uint32(len(body)) }, // at most bodyLimit
 			Logger:        &otter.NoopLogger{},
 		}),
+		index:     otter.Must(&otter.Options[indexKey, *db.File]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}}),
 		documents: otter.Must(&otter.Options[documentKey, *index.Document]{MaximumSize: 1000, Logger: &otter.NoopLogger{}}),
 	}
 }

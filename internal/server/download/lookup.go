@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -61,6 +62,9 @@ func (h *Handler) generation(ctx context.Context, scopeID int64) (*generation, e
 			return err
 		}
 		g.number = s.Generation
+		if g.apart = h.named(s.Distro.Format); g.apart {
+			return nil
+		}
 		files, err := tx.LiveFiles(ctx, scopeID)
 		for _, f := range files {
 			g.byPath[f.Path] = f
@@ -69,6 +73,42 @@ func (h *Handler) generation(ctx context.Context, scopeID int64) (*generation, e
 		return err
 	})
 	return g, err
+}
+
+// named reports whether a format has documents for each list.
+func (h *Handler) named(name string) bool {
+	i := slices.IndexFunc(h.Formats, func(f format.Format) bool { return f.Name() == name })
+	if i < 0 {
+		return false
+	}
+	_, ok := h.Formats[i].(format.Named)
+	return ok
+}
+
+// liveFile finds a file of a generation by its path. What is looked up one by
+// one is kept under the number of the generation, and so is never out of date.
+func (h *Handler) liveFile(ctx context.Context, scope *generation, path string) (db.File, error) {
+	missing := fmt.Errorf("file %s: %w", path, repo.ErrNotFound)
+	if !scope.apart {
+		if f, ok := scope.byPath[path]; ok {
+			return f, nil
+		}
+		return db.File{}, missing
+	}
+	f, err := load(ctx, h.caches.index, indexKey{scope.scopeID, scope.number, path}, func(ctx context.Context, k indexKey) (*db.File, error) {
+		f, err := h.DB.FileAt(ctx, k.scopeID, k.path, k.generation)
+		if errors.Is(err, repo.ErrNotFound) {
+			return nil, nil
+		}
+		return &f, err
+	})
+	switch {
+	case err != nil:
+		return db.File{}, err
+	case f == nil:
+		return db.File{}, missing
+	}
+	return *f, nil
 }
 
 // ensure publishes an empty scope of a distribution that exists.

@@ -24,7 +24,9 @@ func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.Stor
 		return h.redirect(w, r, f.Object, f.Size)
 	}
 	header.Set("Etag", etag(f.SHA256))
-	header.Set("Cache-Control", "private, max-age=31536000, immutable")
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "private, max-age=31536000, immutable")
+	}
 	header.Set("Content-Type", packageType(f.Name))
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
 	if notModified(w, r) {
@@ -66,9 +68,8 @@ func (u *unread) Read([]byte) (int, error) {
 
 // sendIndex answers with a file of a generation.
 func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, contentType string) error {
-	header := w.Header()
-	header.Set("Etag", etag(f.SHA256))
 	if h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit {
+		w.Header().Set("Etag", etag(f.SHA256))
 		if notModified(w, r) {
 			return nil
 		}
@@ -78,7 +79,14 @@ func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, c
 		}
 		return h.redirect(w, r, key, f.Size)
 	}
-	header.Set("Cache-Control", blob.Index.CacheControl())
+	return h.sendIndexAs(w, r, f, contentType, blob.Index.CacheControl())
+}
+
+// sendIndexAs sends the bytes themselves.
+func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File, contentType, cacheControl string) error {
+	header := w.Header()
+	header.Set("Etag", etag(f.SHA256))
+	header.Set("Cache-Control", cacheControl)
 	if f.ContentType != "" {
 		contentType = f.ContentType
 	}

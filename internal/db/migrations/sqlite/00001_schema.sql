@@ -99,8 +99,9 @@ CREATE TABLE scopes (
 CREATE TABLE changes (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     scope_id   BIGINT  NOT NULL REFERENCES scopes (id),
-    kind       TEXT    NOT NULL, -- 'package', 'refresh' or 'rebuild'
+    kind       TEXT    NOT NULL, -- 'package', 'list', 'relist', 'refresh' or 'rebuild'
     package_id BIGINT  NOT NULL DEFAULT 0,
+    list       TEXT    NOT NULL DEFAULT '',
     created_at BIGINT  NOT NULL
 );
 CREATE INDEX changes_scope ON changes (scope_id);
@@ -129,11 +130,13 @@ CREATE TABLE packages (
     release       TEXT    NOT NULL,
     epoch         BIGINT,
     architecture  TEXT    NOT NULL,
+    namespace     TEXT    NOT NULL, -- within which the file name is unique
     filename      TEXT    NOT NULL,
     summary       TEXT    NOT NULL,
     description   TEXT    NOT NULL,
     licenses      TEXT,             -- JSON array
     dependencies  TEXT,             -- JSON array
+    attributes    TEXT,             -- JSON object
     list          TEXT    NOT NULL,
     uploader_id   BIGINT  NOT NULL REFERENCES users (id),
     created_at    BIGINT  NOT NULL,
@@ -141,8 +144,9 @@ CREATE TABLE packages (
     deleted_at    BIGINT,           -- removed by somebody; the file name is free again
     retired_at    BIGINT            -- the generation without it went live
 );
-CREATE UNIQUE INDEX packages_filename ON packages (scope_id, filename) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX packages_filename ON packages (scope_id, namespace, filename) WHERE deleted_at IS NULL;
 CREATE INDEX packages_scope ON packages (scope_id, id) WHERE deleted_at IS NULL;
+CREATE INDEX packages_list ON packages (scope_id, list, id) WHERE deleted_at IS NULL;
 CREATE INDEX packages_repository ON packages (repository_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX packages_name ON packages (repository_id, name) WHERE deleted_at IS NULL;
 CREATE INDEX packages_retired ON packages (retired_at) WHERE retired_at IS NOT NULL;
@@ -176,6 +180,26 @@ CREATE TABLE entries (
     PRIMARY KEY (package_id, kind)
 );
 
+-- The lists of scopes whose format has documents for each of them. One whose
+-- packages are all gone keeps its row, and with it its place among the names.
+CREATE TABLE names (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    scope_id BIGINT  NOT NULL REFERENCES scopes (id),
+    list     TEXT    NOT NULL,
+    listed   BOOLEAN NOT NULL DEFAULT FALSE, -- in the live generation
+    UNIQUE (scope_id, list)
+);
+CREATE INDEX names_scope ON names (scope_id, id);
+
+-- Words that stand for a version within a list.
+CREATE TABLE tags (
+    scope_id BIGINT NOT NULL REFERENCES scopes (id),
+    list     TEXT   NOT NULL,
+    tag      TEXT   NOT NULL,
+    value    TEXT   NOT NULL,
+    PRIMARY KEY (scope_id, list, tag)
+) WITHOUT ROWID;
+
 -- A document of a scope, in its live generation.
 CREATE TABLE documents (
     id           INTEGER PRIMARY KEY,
@@ -184,6 +208,7 @@ CREATE TABLE documents (
     list         TEXT    NOT NULL, -- its own listing, of the two it may draw from
     changed_at   BIGINT  NOT NULL, -- when the generation that last changed it went live; 0: never
     entries      BIGINT  NOT NULL,
+    first        BIGINT  NOT NULL, -- the entry that stands in the head; 0: none
     plain_size   BIGINT  NOT NULL,
     plain_sha256 TEXT    NOT NULL,
     gzip_size    BIGINT  NOT NULL,
@@ -237,6 +262,8 @@ CREATE TABLE files (
     pair        TEXT    NOT NULL  -- path of the entry point that it must match
 );
 CREATE UNIQUE INDEX files_live ON files (scope_id, path) WHERE retired IS NULL;
+CREATE INDEX files_path ON files (scope_id, path, generation);
+CREATE INDEX files_points ON files (scope_id) WHERE retired IS NULL AND document_id IS NULL;
 CREATE INDEX files_digest ON files (scope_id, sha256);
 CREATE INDEX files_object ON files (object) WHERE object <> '';
 CREATE INDEX files_retired ON files (retired_at) WHERE retired_at IS NOT NULL;
@@ -245,6 +272,8 @@ CREATE INDEX files_retired ON files (retired_at) WHERE retired_at IS NOT NULL;
 DROP TABLE files;
 DROP TABLE segments;
 DROP TABLE documents;
+DROP TABLE tags;
+DROP TABLE names;
 DROP TABLE entries;
 DROP TABLE paths;
 DROP TABLE package_files;

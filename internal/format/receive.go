@@ -1,0 +1,117 @@
+package format
+
+import (
+	"context"
+	"io"
+	"net/textproto"
+	"net/url"
+
+	"packagecloud/internal/repo"
+)
+
+// Receiver is implemented by formats whose own clients upload, or ask by other
+// methods than GET and HEAD: twine, npm, curl.
+type Receiver interface {
+	Format
+	// Receives says what a request needs that is neither GET nor HEAD. The
+	// path is that of Query.Path.
+	Receives(method, path string) Access
+	// Receive reads such a request and says what it asks for. What is wrong
+	// with it comes back as a *repo.InvalidError.
+	Receive(ctx context.Context, c Call) (Action, error)
+}
+
+// Access is what a client must be allowed to.
+type Access uint8
+
+// The kinds of access.
+const (
+	NoAccess    Access = iota // no such request
+	ReadAccess                // whoever may read the repository
+	WriteAccess               // whoever may push to it, by an API token
+)
+
+// The methods of a Call; net/http is nothing that formats see.
+const (
+	Put    = "PUT"
+	Post   = "POST"
+	Delete = "DELETE"
+)
+
+// Call is a request of a client that uploads.
+type Call struct {
+	Method string // Put, Post ...
+	Path   string // as Query.Path
+	Query  url.Values
+	Header textproto.MIMEHeader
+	Body   io.Reader
+	// Keep receives a file: it streams r to storage and hashes it on the way.
+	// What no Action pushes is discarded.
+	Keep func(ctx context.Context, name string, r io.Reader) (Upload, error)
+}
+
+// Action is what a call asks for. Its parts are done in the order of the
+// fields; the first that fails ends it.
+type Action struct {
+	OS, Version string // the scope
+
+	Remove []Target
+	Push   []Pushing
+	Amend  []Amendment
+	Tag    []Tagging
+	// Answer is what the client is told when all is done. Status 0 is 200, or
+	// 201 if something was pushed.
+	Answer Answer
+}
+
+// Target is a package of the scope. Condition must hold of it.
+type Target struct {
+	Namespace, Filename string
+	Condition           Condition
+}
+
+// Condition is what a client demands of the file that has the name now, in the
+// words of RFC 9110, 13.1: entity tags, "*", or "" for no demand.
+type Condition struct {
+	IfMatch, IfNoneMatch string
+}
+
+// Pushing is a file to be recorded as a package.
+type Pushing struct {
+	File   Upload // as Keep gave it
+	Fields map[string]string
+	Tags   []string // those that the version is to have
+	// At is where the package will be, as Parse will find. It is needed for a
+	// Condition alone. A package that is there already is replaced if IfMatch
+	// names it.
+	At Target
+}
+
+// Amendment changes attributes of packages: one with the value nil is taken
+// away.
+type Amendment struct {
+	Target     Target
+	Attributes map[string]*string
+}
+
+// Tagging changes a tag of a list; the value nil takes it away.
+type Tagging struct {
+	List, Tag string
+	Value     *string
+}
+
+// Answer is what a client is told.
+type Answer struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// Refuser is implemented by formats whose clients want to be told in their own
+// way what went wrong.
+type Refuser interface {
+	Refusal(status int, message string) Answer
+}
+
+// ETag is the entity tag of a package file.
+func ETag(f repo.File) string { return `"` + f.SHA256 + `"` }

@@ -1,0 +1,253 @@
+// Package servetest runs a whole server for tests of what its clients see: a
+// user, a public and a private repository, workers that publish, and requests
+// that say what they expect.
+package servetest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/config"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/node"
+	"packagecloud/internal/repo"
+	"packagecloud/internal/serve"
+)
+
+// Server is a running server.
+type Server struct {
+	t    testing.TB
+	Node *node.Node
+	// URL has no slash at its end.
+	URL string
+	// Token is the API token of alice, who owns alice/public and
+	// alice/private. Stranger is that of somebody else.
+	Token, Stranger string
+	// ReadToken opens alice/private.
+	ReadToken string
+}
+
+// Start starts a server that knows more formats beside its own. Their
+// distributions are those given.
+func Start(t testing.TB, formats []format.Format, releases ...db.AddedRelease) *Server {
+	t.Helper()
+	listener := httptest.NewUnstartedServer(nil)
+	url := "http://" + listener.Listener.Addr().String()
+	c, err := config.Load("", []string{"PACKAGECLOUD_DATA_DIRECTORY=" + t.TempDir(), "PACKAGECLOUD_EXTERNAL_URL=" + url, "PACKAGECLOUD_SIGNING_KEY_ALGORITHM=ed25519"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.Open(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Formats = append(formats, n.Formats...)
+	n.Worker.Formats, n.Uploader.Formats = n.Formats, n.Formats
+	s := &Server{t: t, Node: n, URL: url}
+	if err := n.DB.Update(t.Context(), func(tx *db.Tx) error { return s.fill(t.Context(), tx, releases) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.ReloadCatalog(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	listener.Config.Handler = serve.Handler(n)
+	listener.Start()
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		n.Worker.Run(ctx, 2)
+	}()
+	t.Cleanup(func() {
+		listener.Close()
+		stop()
+		<-stopped
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// fill records whom and what the tests need.
+func (s *Server) fill(ctx context.Context, tx *db.Tx, releases []db.AddedRelease) (err error) {
+	for i := range releases {
+		if err := tx.AddRelease(ctx, &releases[i]); err != nil {
+			return err
+		}
+	}
+	alice := db.Account{User: repo.User{Name: "alice", Email: "alice@example.com", CreatedAt: time.Now()}}
+	if s.Token, err = auth.CreateUser(ctx, tx, s.Node.Sealer, &alice); err != nil {
+		return err
+	}
+	bob := db.Account{User: repo.User{Name: "bob", Email: "bob@example.com", CreatedAt: time.Now()}}
+	if s.Stranger, err = auth.CreateUser(ctx, tx, s.Node.Sealer, &bob); err != nil {
+		return err
+	}
+	for _, name := range []string{"public", "private"} {
+		r := repo.Repository{OwnerID: alice.ID, Owner: "alice", Name: name, Private: name == "private", CreatedAt: time.Now()}
+		if err := auth.CreateRepository(ctx, tx, s.Node.Sealer, &r); err != nil {
+			return err
+		}
+		masters, err := tx.MasterTokens(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		t, _, err := auth.EnsureReadToken(ctx, tx, s.Node.Sealer, masters[0].ID, "machine", time.Now())
+		if err != nil {
+			return err
+		}
+		s.ReadToken = t.Value
+	}
+	return nil
+}
+
+// Request is a request to be made.
+type Request struct {
+	Method string // GET if it is empty
+	Path   string
+	User   string // of Basic credentials; "" for none
+	Pass   string
+	Body   []byte
+	Header map[string]string
+}
+
+// Answer is what came back.
+type Answer struct {
+	t      testing.TB
+	What   string // the request
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// Do makes a request. Redirects are not followed, and nothing is decoded.
+func (s *Server) Do(r Request) Answer {
+	s.t.Helper()
+	if r.Method == "" {
+		r.Method = http.MethodGet
+	}
+	q, err := http.NewRequestWithContext(context.Background(), r.Method, s.URL+r.Path, bytes.NewReader(r.Body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, value := range r.Header {
+		q.Header.Set(name, value)
+	}
+	if r.User != "" || r.Pass != "" {
+		q.SetBasicAuth(r.User, r.Pass)
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(q)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return Answer{s.t, r.Method + " " + r.Path, response.StatusCode, response.Header, string(body)}
+}
+
+// Get makes a request without credentials.
+func (s *Server) Get(path string) Answer {
+	s.t.Helper()
+	return s.Do(Request{Path: path})
+}
+
+// Push pushes a file by the API, waits until it is published, and returns the
+// answer.
+func (s *Server) Push(repository, distro, filename string, content []byte, fields map[string]string) Answer {
+	s.t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for name, value := range fields {
+		if err := w.WriteField("package["+name+"]", value); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := w.WriteField("package[distro_version_id]", distro); err != nil {
+		s.t.Fatal(err)
+	}
+	part, err := w.CreateFormFile("package[package_file]", filename)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := part.Write(content); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.Do(Request{
+		Method: http.MethodPost, Path: "/api/v1/repos/" + repository + "/packages.json?wait=indexed", User: s.Token,
+		Body: body.Bytes(), Header: map[string]string{"Content-Type": w.FormDataContentType()},
+	})
+}
+
+// Settle waits until everything is published.
+func (s *Server) Settle() {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		n, _, err := s.Node.DB.Backlog(context.Background())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d changes were not published in a minute", n)
+		}
+	}
+}
+
+// Is expects a status, and returns the answer.
+func (a Answer) Is(status int) Answer {
+	a.t.Helper()
+	if a.Status != status {
+		a.t.Fatalf("%s answers %d and not %d: %s", a.What, a.Status, status, a.Body)
+	}
+	return a
+}
+
+// Has expects a text in the body.
+func (a Answer) Has(text string) Answer {
+	a.t.Helper()
+	if !strings.Contains(a.Body, text) {
+		a.t.Fatalf("%s answers without %q: %s", a.What, text, a.Body)
+	}
+	return a
+}
+
+// Lacks expects that a text is not in the body.
+func (a Answer) Lacks(text string) Answer {
+	a.t.Helper()
+	if strings.Contains(a.Body, text) {
+		a.t.Fatalf("%s answers with %q: %s", a.What, text, a.Body)
+	}
+	return a
+}
+
+// Says expects a header.
+func (a Answer) Says(header, value string) Answer {
+	a.t.Helper()
+	if got := strings.Join(a.Header.Values(header), ", "); got != value {
+		a.t.Fatalf("%s answers with %s %q and not %q", a.What, header, got, value)
+	}
+	return a
+}

@@ -1,0 +1,105 @@
+package download
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"packagecloud/internal/auth"
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
+)
+
+// serveNamed answers with the package that has a file name now. It is asked of
+// the database: who has just pushed it expects it there.
+func (h *Handler) serveNamed(w http.ResponseWriter, r *http.Request, rp repo.Repository, req format.Request) error {
+	p, err := h.DB.PackageByFilename(r.Context(), rp.ID, req.OS, req.Version, req.Namespace, req.Filename)
+	if err != nil {
+		return err
+	}
+	if req.Sum != nil {
+		return sendText(w, r, req.Sum(p.Files[0]))
+	}
+	f, err := h.storedFile(r.Context(), rp, p.Files[0].Path)
+	if err != nil {
+		return err
+	}
+	sums(w.Header(), f.File)
+	w.Header().Set("Cache-Control", revalidate(r))
+	return h.sendPackage(w, r, f)
+}
+
+// sums says what is known of a file, for clients that check it.
+func sums(header http.Header, f repo.File) {
+	for name, sum := range map[string]string{"Md5": f.MD5, "Sha1": f.SHA1, "Sha256": f.SHA256, "Sha512": f.SHA512} {
+		header.Set("X-Checksum-"+name, sum)
+	}
+}
+
+// revalidate is the Cache-Control of what may be kept, if the origin is asked
+// each time whether it still holds. What needed a credential is for its owner.
+func revalidate(r *http.Request) string {
+	if _, ok := auth.Token(r); ok {
+		return "private, no-cache"
+	}
+	return "no-cache"
+}
+
+// sendEncoded answers with a document, in the form that the client takes as a
+// Content-Encoding. Each form has a tag of its own.
+func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, scope *generation, plain db.File, req format.Request) error {
+	header := w.Header()
+	header.Add("Vary", "Accept-Encoding")
+	file, coding := plain, ""
+	// A part of a file is a part of the form that the client has.
+	for _, e := range []struct {
+		encoding format.Encoding
+		coding   string
+	}{{format.Gzip, "gzip"}, {format.Zstd, "zstd"}} {
+		if !format.AcceptsEncoding(strings.Join(r.Header.Values("Accept-Encoding"), ","), e.coding) {
+			continue
+		}
+		f, err := h.liveFile(r.Context(), scope, plain.Path+e.encoding.Suffix())
+		if errors.Is(err, repo.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		file, coding = f, e.coding
+		break
+	}
+	if coding != "" {
+		header.Set("Content-Encoding", coding)
+		if r.Header.Get("Range") == "" { // ServeContent says it only of what is not encoded
+			header.Set("Content-Length", strconv.FormatInt(file.Size, 10))
+		}
+	}
+	return h.sendIndexAs(w, r, file, req.ContentType, revalidate(r))
+}
+
+// move answers that something is elsewhere in the repository. The location is
+// absolute but for the host: clients and proxies know that better.
+func move(w http.ResponseWriter, r *http.Request, path string, req format.Request) error {
+	u := url.URL{Path: strings.TrimSuffix(r.URL.Path, path) + req.Location}
+	w.Header().Set("Location", u.EscapedPath())
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusMovedPermanently)
+	return nil
+}
+
+func sendText(w http.ResponseWriter, r *http.Request, body []byte) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	return sendBody(w, r, body)
+}
+
+func sendBody(w http.ResponseWriter, r *http.Request, body []byte) error {
+	w.Header().Set("Cache-Control", revalidate(r))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	return nil
+}
