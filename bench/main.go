@@ -21,7 +21,7 @@ import (
 
 var (
 	sizes = flag.String("sizes", "1000,10000,100000", "numbers of packages that a repository holds")
-	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, push, upload, download")
+	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, push, upload, download, bucket")
 	large = flag.Int64("large", 1<<30, "bytes of the large upload")
 )
 
@@ -40,7 +40,7 @@ func run(ctx context.Context) error {
 	parts := []struct {
 		name string
 		run  func(context.Context) ([]row, error)
-	}{{"publish", benchPublish}, {"push", benchPush}, {"upload", benchUpload}, {"download", benchDownload}}
+	}{{"publish", benchPublish}, {"push", benchPush}, {"upload", benchUpload}, {"download", benchDownload}, {"bucket", benchBucket}}
 	var rows []row
 	for _, p := range parts {
 		if !strings.Contains(p.name, *only) {
@@ -60,24 +60,31 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// open opens a node in a new folder, which forget removes.
-func open(ctx context.Context) (n *node.Node, forget func(), err error) {
+// benchNode is a node in a new folder, which forget removes.
+type benchNode struct {
+	*node.Node
+	forget func()
+}
+
+// open opens a node. The environment adds to its configuration.
+func open(ctx context.Context, environment ...string) (*benchNode, error) {
 	dir, err := os.MkdirTemp("", "packagecloud-bench-")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c, err := config.Load("", []string{"PACKAGECLOUD_DATA_DIRECTORY=" + dir, "PACKAGECLOUD_EXTERNAL_URL=http://localhost", "PACKAGECLOUD_MAX_UPLOAD_SIZE=100GiB"})
+	environment = append(environment, "PACKAGECLOUD_DATA_DIRECTORY="+dir, "PACKAGECLOUD_EXTERNAL_URL=http://localhost", "PACKAGECLOUD_MAX_UPLOAD_SIZE=100GiB")
+	c, err := config.Load("", environment)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	n, err = node.Open(ctx, c, slog.New(slog.DiscardHandler))
+	n, err := node.Open(ctx, c, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return n, func() {
+	return &benchNode{n, func() {
 		_ = n.Close()
 		_ = os.RemoveAll(dir)
-	}, nil
+	}}, nil
 }
 
 // say tells people what takes so long.

@@ -49,17 +49,17 @@ type clock struct{ ahead time.Duration }
 func (c *clock) now() time.Time { return time.Now().Add(c.ahead) }
 
 func publishInto(ctx context.Context, k kind, size int, small time.Duration) ([]row, time.Duration, error) {
-	n, forget, err := open(ctx)
+	n, err := open(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer forget()
-	u, r, _, err := owner(ctx, n, "acme")
+	defer n.forget()
+	u, r, _, err := owner(ctx, n.Node, "acme")
 	if err != nil {
 		return nil, 0, err
 	}
 	say("%s: recording %s packages", k.name, thousands(size))
-	if err := fill(ctx, n, k, u, r, 0, size); err != nil {
+	if err := fill(ctx, n.Node, k, u, r, 0, size); err != nil {
 		return nil, 0, err
 	}
 	var c clock
@@ -80,7 +80,7 @@ func publishInto(ctx context.Context, k kind, size int, small time.Duration) ([]
 	var costs []time.Duration
 	var sizes []int64
 	for i := range rounds {
-		if err := fill(ctx, n, k, u, r, size+i, size+i+1); err != nil {
+		if err := fill(ctx, n.Node, k, u, r, size+i, size+i+1); err != nil {
 			return nil, 0, err
 		}
 		cpu, bytes, err := step()
@@ -108,7 +108,7 @@ func publishInto(ctx context.Context, k kind, size int, small time.Duration) ([]
 	if size < 100_000 {
 		return rows, one, nil
 	}
-	again, err := rebuild(ctx, n, k, size, step)
+	again, err := rebuild(ctx, n.Node, k, size, step)
 	return append(rows, again), one, err
 }
 

@@ -30,16 +30,16 @@ type live struct {
 
 // serveNode starts a server with a repository acme/demo.
 func serveNode(ctx context.Context) (l *live, stop func(), err error) {
-	n, forget, err := open(ctx)
+	n, err := open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	_, _, token, err := owner(ctx, n, "acme")
+	_, _, token, err := owner(ctx, n.Node, "acme")
 	if err != nil {
-		forget()
+		n.forget()
 		return nil, nil, err
 	}
-	l = &live{n, httptest.NewServer(serve.Handler(n)), token}
+	l = &live{n.Node, httptest.NewServer(serve.Handler(n.Node)), token}
 	work, end := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	workers.Go(func() { n.Worker.Run(work, 2) })
@@ -47,7 +47,7 @@ func serveNode(ctx context.Context) (l *live, stop func(), err error) {
 		l.Server.Close()
 		end()
 		workers.Wait()
-		forget()
+		n.forget()
 	}, nil
 }
 
