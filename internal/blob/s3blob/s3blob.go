@@ -221,7 +221,8 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(blob.Info, e
 // staged is a file of this machine that has no key yet.
 type staged struct {
 	*staging.File
-	store *Store
+	store     *Store
+	committed string // the key under which the bytes were stored last
 }
 
 // Stage implements blob.Store.
@@ -230,7 +231,7 @@ func (s *Store) Stage(context.Context) (blob.Staged, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &staged{f, s}, nil
+	return &staged{File: f, store: s}, nil
 }
 
 // Commit implements blob.Staged.
@@ -238,5 +239,16 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 	if err := check(key); err != nil {
 		return err
 	}
-	return wrap("store", key, t.store.put(ctx, key, t, t.Size(), a))
+	if t.committed == key {
+		// An upload makes sure of its bytes in the transaction that records
+		// them. They are not sent again only to be told that they are there.
+		if there, err := t.store.exists(ctx, key); there || err != nil {
+			return wrap("look for", key, err)
+		}
+	}
+	if err := t.store.put(ctx, key, t, t.Size(), a); err != nil {
+		return wrap("store", key, err)
+	}
+	t.committed = key
+	return nil
 }
