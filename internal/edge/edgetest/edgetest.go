@@ -1,0 +1,72 @@
+// Package edgetest runs the edge functions in tests as AWS would: the zip by
+// AWS's own runtime client on the Node.js that Lambda has, with a KMS of ours.
+//
+//	kms := edgetest.NewKMS(t)
+//	pack, err := function.Zip(kms.Config(secrets...))
+//	f, err := edgetest.Start(t, pack)
+//	response, err := f.Invoke(ctx, event)
+package edgetest
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var tools = sync.OnceValues(func() (string, error) {
+	gomod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command(filepath.Join(filepath.Dir(strings.TrimSpace(string(gomod))), "scripts", "node-tools"), "--installed").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// Node is the path of the Node.js that Lambda runs the function with. Where it
+// is missing the test is skipped, and fails in CI.
+func Node(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(packages(t), "node_modules", ".bin", "node")
+}
+
+// packages is the folder that scripts/node-tools makes.
+func packages(t testing.TB) string {
+	t.Helper()
+	folder, err := tools()
+	Need(t, "what scripts/node-tools installs", err == nil)
+	return folder
+}
+
+// Need ends the test where something is missing: skipped, but failed in CI.
+func Need(t testing.TB, what string, ok bool) {
+	t.Helper()
+	switch {
+	case ok:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("needs %s", what)
+	default:
+		t.Skipf("needs %s", what)
+	}
+}
+
+// output is what a process says, which may be read while it goes on.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
