@@ -82,6 +82,8 @@ type Info struct {
 // ignore them: the server knows them from its rows.
 type Attributes struct {
 	ContentType string
+	// ContentEncoding, "gzip" say, tells clients to undo it; "" for none.
+	ContentEncoding string
 	// Filename is the true name for Content-Disposition, "" for none.
 	Filename string
 	Class    Class

@@ -57,7 +57,8 @@ type Request struct {
 	// Body answers a Constant.
 	Body []byte
 
-	// ContentType of a LiveFile, DigestFile or Constant.
+	// ContentType of a LiveFile, DigestFile or Constant; "" for that of the
+	// document or entry point.
 	ContentType string
 	// Negotiated says that the Accept header decided about the answer.
 	Negotiated bool

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path"
 
-	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
@@ -90,7 +89,7 @@ func (g *generation) put(ctx context.Context, p format.EntryPoint, digest string
 		ScopeID: g.scope.ID, Path: p.Path, Generation: g.number, SHA256: digest, Size: int64(len(body)), CreatedAt: g.now,
 		Object: repo.IndexKey(digest, g.objectName(path.Base(p.Path))), ContentType: p.ContentType, Pair: p.Pair,
 	}
-	if err := g.Blobs.Put(ctx, f.Object, body, blob.Attributes{ContentType: p.ContentType, Class: blob.Index}); err != nil {
+	if err := g.Blobs.Put(ctx, f.Object, body, Attributes(f)); err != nil {
 		return fmt.Errorf("store %s: %w", p.Path, err)
 	}
 	g.files = append(g.files, f)

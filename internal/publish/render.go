@@ -58,10 +58,12 @@ func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
 		form := outcome.Forms[e]
 		g.files = append(g.files, db.File{
 			ScopeID: g.scope.ID, Path: d.Name + e.Suffix(), Generation: g.number, SHA256: form.SHA256, Size: form.Size,
-			CreatedAt: g.now, DocumentID: d.row.ID, Encoding: e,
+			CreatedAt: g.now, DocumentID: d.row.ID, Encoding: e, ContentType: contentType(d.Document, e),
 		})
 	}
-	if g.composer == nil || g.named != nil { // those of one name are sent from their segments
+	// Those of one name become objects when they are asked for: there are many,
+	// and each is small.
+	if g.composer == nil || g.named != nil {
 		return nil
 	}
 	return g.wholes(ctx, tx, d, &u, store)

@@ -51,21 +51,33 @@ func (g *generation) wholes(ctx context.Context, tx *db.Tx, d *document, u *inde
 			return fmt.Errorf("compose %s: %w", f.Path, err)
 		}
 		f.Object = repo.IndexKey(f.SHA256, g.objectName(path.Base(f.Path)))
-		g.compose = append(g.compose, whole{f.Object, p.parts, blob.Attributes{ContentType: contentType(d.Document, f.Encoding), Class: blob.Index}})
+		g.compose = append(g.compose, whole{f.Object, p.parts, Attributes(*f)})
 	}
 	return nil
 }
 
-// contentType is that of a document in one encoding.
+// codings are the Content-Encodings of the forms, and compressed their types as
+// files of their own.
+var (
+	codings    = [format.Encodings]string{format.Gzip: "gzip", format.Zstd: "zstd"}
+	compressed = [format.Encodings]string{format.Gzip: "application/gzip", format.Zstd: "application/zstd"}
+)
+
+// contentType is that of a form of a document.
 func contentType(d format.Document, e format.Encoding) string {
-	switch e {
-	case format.Gzip:
-		return "application/gzip"
-	case format.Zstd:
-		return "application/zstd"
-	default:
+	if e == format.Plain || d.Encoded {
 		return d.ContentType
 	}
+	return compressed[e]
+}
+
+// Attributes are those of a file of a generation that is an object.
+func Attributes(f db.File) blob.Attributes {
+	a := blob.Attributes{ContentType: f.ContentType, Class: blob.Index}
+	if f.ContentType != compressed[f.Encoding] {
+		a.ContentEncoding = codings[f.Encoding]
+	}
+	return a
 }
 
 // pieces are the pieces of a form of a document, one after the other: ranges

@@ -29,7 +29,8 @@ type target struct {
 func (s *Store) upload(ctx context.Context, key string, size int64, a blob.Attributes, parts []sender) error {
 	h := headersOf(a)
 	in := &s3.CreateMultipartUploadInput{
-		Bucket: &s.config.Bucket, Key: &key, ContentType: h.contentType, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
+		Bucket: &s.config.Bucket, Key: &key, ContentType: h.contentType, ContentEncoding: h.encoding,
+		ContentDisposition: h.disposition, CacheControl: h.cacheControl,
 	}
 	return s.multipart(ctx, in, parts, func(id *string, done []types.CompletedPart) (bool, error) {
 		return s.ifFree(ctx, key, func(ctx context.Context, condition *string) error {

@@ -35,7 +35,7 @@ func (s *Store) restamp(ctx context.Context, key string, h headers) (bool, error
 		return false, missing(err)
 	}
 	same := func(a, b *string) bool { return aws.ToString(a) == aws.ToString(b) }
-	if same(have.ContentType, h.contentType) && same(have.ContentDisposition, h.disposition) && same(have.CacheControl, h.cacheControl) {
+	if same(have.ContentType, h.contentType) && same(have.ContentEncoding, h.encoding) && same(have.ContentDisposition, h.disposition) && same(have.CacheControl, h.cacheControl) {
 		return false, nil
 	}
 	if aws.ToInt64(have.ContentLength) <= s.limits.maxObjectCopy {
@@ -48,8 +48,8 @@ func (s *Store) restamp(ctx context.Context, key string, h headers) (bool, error
 func (s *Store) copyWhole(ctx context.Context, key string, h headers, have *s3.HeadObjectOutput) error {
 	_, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{
 		Bucket: &s.config.Bucket, Key: &key, CopySource: s.source(key), CopySourceIfMatch: have.ETag, MetadataDirective: types.MetadataDirectiveReplace,
-		ContentType: h.contentType, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
-		ContentEncoding: have.ContentEncoding, ContentLanguage: have.ContentLanguage, Expires: have.Expires, Metadata: have.Metadata, //nolint:staticcheck // Expires is what CopyObject takes
+		ContentType: h.contentType, ContentEncoding: h.encoding, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
+		ContentLanguage: have.ContentLanguage, Expires: have.Expires, Metadata: have.Metadata, //nolint:staticcheck // Expires is what CopyObject takes
 		StorageClass: have.StorageClass, WebsiteRedirectLocation: have.WebsiteRedirectLocation, ChecksumAlgorithm: checksumOf(have),
 		ServerSideEncryption: have.ServerSideEncryption, SSEKMSKeyId: have.SSEKMSKeyId, BucketKeyEnabled: have.BucketKeyEnabled,
 		ObjectLockMode: have.ObjectLockMode, ObjectLockRetainUntilDate: have.ObjectLockRetainUntilDate, ObjectLockLegalHoldStatus: have.ObjectLockLegalHoldStatus,
@@ -65,8 +65,8 @@ func (s *Store) copyParts(ctx context.Context, key string, h headers, have *s3.H
 	}
 	in := &s3.CreateMultipartUploadInput{
 		Bucket: &s.config.Bucket, Key: &key, Tagging: tags,
-		ContentType: h.contentType, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
-		ContentEncoding: have.ContentEncoding, ContentLanguage: have.ContentLanguage, Expires: have.Expires, Metadata: have.Metadata, //nolint:staticcheck // Expires is what CreateMultipartUpload takes
+		ContentType: h.contentType, ContentEncoding: h.encoding, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
+		ContentLanguage: have.ContentLanguage, Expires: have.Expires, Metadata: have.Metadata, //nolint:staticcheck // Expires is what CreateMultipartUpload takes
 		StorageClass: have.StorageClass, WebsiteRedirectLocation: have.WebsiteRedirectLocation, ChecksumAlgorithm: checksumOf(have),
 		ServerSideEncryption: have.ServerSideEncryption, SSEKMSKeyId: have.SSEKMSKeyId, BucketKeyEnabled: have.BucketKeyEnabled,
 		ObjectLockMode: have.ObjectLockMode, ObjectLockRetainUntilDate: have.ObjectLockRetainUntilDate, ObjectLockLegalHoldStatus: have.ObjectLockLegalHoldStatus,

@@ -81,11 +81,14 @@ func check(key string) error {
 }
 
 // headers are the attributes of an object as S3 keeps them.
-type headers struct{ contentType, disposition, cacheControl *string }
+type headers struct{ contentType, encoding, disposition, cacheControl *string }
 
 func headersOf(a blob.Attributes) (h headers) {
 	if a.ContentType != "" {
 		h.contentType = aws.String(a.ContentType)
+	}
+	if a.ContentEncoding != "" {
+		h.encoding = aws.String(a.ContentEncoding)
 	}
 	if a.Filename != "" {
 		h.disposition = aws.String(mime.FormatMediaType("attachment", map[string]string{"filename": a.Filename}))
@@ -114,7 +117,7 @@ func (s *Store) put(ctx context.Context, key string, body io.ReaderAt, size int6
 		h := headersOf(a)
 		_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: &s.config.Bucket, Key: &key, Body: io.NewSectionReader(body, 0, size), ContentLength: &size, IfNoneMatch: condition,
-			ContentType: h.contentType, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
+			ContentType: h.contentType, ContentEncoding: h.encoding, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
 		})
 		return err
 	})

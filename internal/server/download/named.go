@@ -74,6 +74,9 @@ func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, scope *gen
 		file, coding = f, e.coding
 		break
 	}
+	if h.redirects(r, file) {
+		return h.redirectIndex(w, r, file)
+	}
 	if coding != "" {
 		header.Set("Content-Encoding", coding)
 		if r.Header.Get("Range") == "" { // ServeContent says it only of what is not encoded

@@ -2,6 +2,7 @@ package download
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,18 +69,28 @@ func (u *unread) Read([]byte) (int, error) {
 
 // sendIndex answers with a file of a generation.
 func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, contentType string) error {
-	if h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit {
-		w.Header().Set("Etag", etag(f.SHA256))
-		if notModified(w, r) {
-			return nil
-		}
-		key, err := h.wholeObject(r.Context(), f, contentType)
-		if err != nil {
-			return err
-		}
-		return h.redirect(w, r, key, f.Size)
+	if h.redirects(r, f) {
+		return h.redirectIndex(w, r, f)
 	}
 	return h.sendIndexAs(w, r, f, contentType, blob.Index.CacheControl())
+}
+
+// redirects reports whether a client is sent elsewhere for a file of a
+// generation.
+func (h *Handler) redirects(r *http.Request, f db.File) bool {
+	return h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit
+}
+
+func (h *Handler) redirectIndex(w http.ResponseWriter, r *http.Request, f db.File) error {
+	w.Header().Set("Etag", etag(f.SHA256))
+	if notModified(w, r) {
+		return nil
+	}
+	key, err := h.wholeObject(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	return h.redirect(w, r, key, f.Size)
 }
 
 // sendIndexAs sends the bytes themselves.
@@ -87,10 +98,7 @@ func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File,
 	header := w.Header()
 	header.Set("Etag", etag(f.SHA256))
 	header.Set("Cache-Control", cacheControl)
-	if f.ContentType != "" {
-		contentType = f.ContentType
-	}
-	header.Set("Content-Type", contentType)
+	header.Set("Content-Type", cmp.Or(contentType, f.ContentType))
 	if notModified(w, r) {
 		return nil
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
-	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
 	"packagecloud/internal/publish"
 	"packagecloud/internal/repo"
@@ -22,21 +21,21 @@ import (
 const wholeTime = 5 * time.Minute
 
 // wholeObject is the key of a file of a generation as one object. Publishing
-// stores most of them; the others, the plain form of a large listing that hardly
-// anybody wants or a document published before there was a bucket, are stored
-// when somebody asks. All who ask wait for the one who does it.
-func (h *Handler) wholeObject(ctx context.Context, f db.File, contentType string) (string, error) {
+// stores most of them; the others, the documents of one name, the plain form of a
+// large listing that hardly anybody wants or what was published before there was
+// a bucket, are stored when somebody asks. All who ask wait for the one who does it.
+func (h *Handler) wholeObject(ctx context.Context, f db.File) (string, error) {
 	if f.Object != "" {
 		return f.Object, nil
 	}
 	return h.caches.objects.Get(ctx, f.ID, otter.LoaderFunc[int64, string](func(ctx context.Context, _ int64) (string, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wholeTime)
 		defer cancel()
-		return h.storeWhole(ctx, f, contentType)
+		return h.storeWhole(ctx, f)
 	}))
 }
 
-func (h *Handler) storeWhole(ctx context.Context, f db.File, contentType string) (string, error) {
+func (h *Handler) storeWhole(ctx context.Context, f db.File) (string, error) {
 	d, err := h.document(ctx, f)
 	if err != nil {
 		return "", err
@@ -54,7 +53,7 @@ func (h *Handler) storeWhole(ctx context.Context, f db.File, contentType string)
 		return "", fmt.Errorf("%s has the SHA-256 %s, and %s is recorded: run packagecloud-ctl verify", f.Path, got, f.SHA256)
 	}
 	key := repo.IndexKey(f.SHA256, fmt.Sprintf("%d-%s", f.ID, path.Base(f.Path)))
-	if err := staged.Commit(ctx, key, blob.Attributes{ContentType: contentType, Class: blob.Index}); err != nil {
+	if err := staged.Commit(ctx, key, publish.Attributes(f)); err != nil {
 		return "", fmt.Errorf("store %s: %w", f.Path, err)
 	}
 	// Another node may have recorded it; the name is the same.
