@@ -87,6 +87,16 @@ func newCatalog(distributions []distribution, renamed map[int64]int64) *Catalog 
 			c.byID[v.ID] = v
 		}
 	}
+	// A version without a name is called 1 in paths, and packagecloud calls
+	// Python's distribution pypi here and there.
+	for n, v := range c.byName {
+		if n.version == "" {
+			c.byName[name{n.os, v.PathVersion()}] = v
+		}
+	}
+	if v, ok := c.byName[name{"python", ""}]; ok {
+		c.byName[name{"pypi", v.PathVersion()}] = v
+	}
 	for from, to := range renamed {
 		c.byID[from] = c.byID[to]
 	}

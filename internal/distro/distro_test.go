@@ -213,7 +213,7 @@ func TestResolve(t *testing.T) {
 		{"alpine", "v3.18", "alpine/v3.18"},
 		{"any", "any", "any/any"},
 		{"rpm_any", "rpm_any", "rpm_any/rpm_any"},
-		{"python", "", "python/"},
+		{"python", "", "python"},
 		{"pop", "22.04", ""},
 		{"", "", ""},
 		{"debian", "", ""},

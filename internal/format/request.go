@@ -51,6 +51,8 @@ type Request struct {
 	SHA256 string
 	// Namespace and Filename are those of the package of a NamedFile.
 	Namespace, Filename string
+	// Else is asked if a PackageFile or NamedFile is not there; nil for nothing.
+	Else *Request
 	// Location is where what has Moved is found, relative to the repository's
 	// URL, not escaped.
 	Location string

@@ -28,8 +28,23 @@ type DistroVersion struct {
 	Format  string // the format.Format that publishes it: "deb", "rpm"
 }
 
-// String is "ubuntu/jammy".
-func (v DistroVersion) String() string { return v.OS + "/" + v.Version }
+// String is "ubuntu/jammy", and "python" where there is but one version and it
+// has no name.
+func (v DistroVersion) String() string {
+	if v.Version == "" {
+		return v.OS
+	}
+	return v.OS + "/" + v.Version
+}
+
+// PathVersion is the version as it stands in paths of the API. That of Python,
+// which has no name, is "1".
+func (v DistroVersion) PathVersion() string {
+	if v.Version == "" {
+		return "1"
+	}
+	return v.Version
+}
 
 // Scope is what one publication covers: all documents of one distribution
 // version of one repository.

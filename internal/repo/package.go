@@ -14,6 +14,9 @@ const (
 	Deb Type = "deb"
 	Dsc Type = "dsc" // Debian source package
 	RPM Type = "rpm" // binary and source
+
+	Python  Type = "python"
+	Anyfile Type = "anyfile" // files of any kind
 )
 
 // Package is one package as a repository lists it for one distribution. The

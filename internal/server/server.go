@@ -148,7 +148,9 @@ func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string)
 	token, _ := auth.Token(r)
 	err = s.Auth.MayRead(r.Context(), token, rp)
 	if errors.Is(err, repo.ErrNotFound) && s.Uploads.Owns(part[2]) {
-		_, err = s.Auth.Manager(r.Context(), token, rp)
+		if _, refused := s.Auth.Manager(r.Context(), token, rp); refused == nil {
+			err = nil
+		}
 	}
 	if err != nil {
 		return s.told(r, part[2], err)

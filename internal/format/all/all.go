@@ -5,12 +5,16 @@ package all
 import (
 	"packagecloud/internal/format"
 	"packagecloud/internal/format/deb"
+	"packagecloud/internal/format/generic"
 	"packagecloud/internal/format/rpm"
 )
 
-// Formats are asked in this order whose URL a path is.
+// Formats are asked in this order whose URL a path is. Those whose paths begin
+// with a word of their own come before deb and rpm, to which the first step is a
+// distribution.
 func Formats() []format.Format {
 	return []format.Format{
+		generic.New(),
 		deb.New(),
 		rpm.New(),
 	}

@@ -105,6 +105,9 @@ func (a *API) routes() {
 	a.handle("GET "+r+"/package/{type}/{distro}/{version}/{name}/{arch}/versions", a.reading(a.listVersions))
 	a.handle("GET "+r+"/package/{type}/{distro}/{version}/{name}/{arch}/{pkgversion}", a.reading(a.showPackage))
 	a.handle("GET "+r+"/package/{type}/{distro}/{version}/{name}/{arch}/{pkgversion}/{release}", a.reading(a.showPackage))
+	// Packages for no machine in particular are found without a distribution.
+	a.handle("GET "+r+"/package/{type}/{name}/versions", a.reading(a.listVersions))
+	a.handle("GET "+r+"/package/{type}/{name}/{pkgversion}", a.reading(a.showPackage))
 	a.handle("GET "+r+"/search", a.reading(a.search))
 	a.handle("DELETE "+r+"/{distro}/{version}/{filename}", a.managing(a.deletePackage))
 

@@ -80,6 +80,9 @@ func split(p *repo.Package) (version, release string) {
 // packagePath is the API path of a package, without .json.
 func packagePath(r repo.Repository, p *repo.Package) string {
 	segments := []string{string(p.Type), p.Distro.OS, p.Distro.Version, p.Name, p.Architecture, p.Version}
+	if p.Architecture == "" { // what is made for no machine
+		segments = []string{string(p.Type), p.Name, p.Version}
+	}
 	if p.Release != "" {
 		segments = append(segments, p.Release)
 	}
@@ -88,13 +91,20 @@ func packagePath(r repo.Repository, p *repo.Package) string {
 
 // versionsPath is the API path of the versions of a package's name.
 func versionsPath(r repo.Repository, t repo.Type, os, version, name, architecture string) string {
+	if architecture == "" {
+		return self(r) + "/package" + join(string(t), name) + "/versions.json"
+	}
 	return self(r) + "/package" + join(string(t), os, version, name, architecture) + "/versions.json"
 }
 
 func (a *API) fragment(ctx context.Context, r repo.Repository, p *repo.Package) (fragmentJSON, error) {
 	download, err := a.downloadURL(ctx, r, p)
 	version, release := split(p)
-	api, file := packagePath(r, p), join(p.Distro.OS, p.Distro.Version, p.Filename())
+	api, file := packagePath(r, p), join(p.Distro.OS, p.Distro.PathVersion(), p.Filename())
+	scope := ""
+	if p.Namespace != "" {
+		scope = "?scope=" + url.QueryEscape(p.Namespace)
+	}
 	v := fragmentJSON{
 		Name: p.Name, DistroVersion: p.Distro.String(), CreatedAt: timestamp(p.CreatedAt), Version: version, Release: orNull(release),
 		Epoch: p.Epoch, Scope: orNull(p.Namespace), Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed,
@@ -102,7 +112,7 @@ func (a *API) fragment(ctx context.Context, r repo.Repository, p *repo.Package) 
 		RepositoryHTML: join(r.Owner, r.Name), PackageURL: api + ".json", PackageHTML: join(r.Owner, r.Name, "packages") + file,
 		DownloadsDetail: api + "/stats/downloads/detail.json", DownloadsSeries: api + "/stats/downloads/series/daily.json",
 		DownloadsCount: api + "/stats/downloads/count.json", DownloadURL: download,
-		PromoteURL: self(r) + file + "/promote.json", DestroyURL: self(r) + file,
+		PromoteURL: self(r) + file + "/promote.json" + scope, DestroyURL: self(r) + file + scope,
 	}
 	return v, err
 }
@@ -134,8 +144,12 @@ func (a *API) downloadURL(ctx context.Context, r repo.Repository, p *repo.Packag
 		}
 		u.User = url.UserPassword(token, "")
 	}
-	return fmt.Sprintf("%s%s/download%s?distro_version_id=%d", u.String(),
-		join(r.Owner, r.Name, "packages", p.Distro.OS, p.Distro.Version, p.Filename()), path.Ext(p.Filename()), p.Distro.ID), nil
+	query := url.Values{"distro_version_id": {strconv.FormatInt(p.Distro.ID, 10)}}
+	if p.Namespace != "" {
+		query.Set("scope", p.Namespace)
+	}
+	return u.String() + join(r.Owner, r.Name, "packages", p.Distro.OS, p.Distro.PathVersion(), p.Filename()) +
+		"/download" + join(path.Ext(p.Filename()))[1:] + "?" + query.Encode(), nil
 }
 
 // downloadTokenName names the read token in the download URLs of the API.
@@ -228,6 +242,9 @@ func (a *API) search(w http.ResponseWriter, r *http.Request, c *call) error {
 	sel := db.Selection{Contains: p.get("q"), Architecture: p.get("arch")}
 	if dist := p.get("dist"); dist != "" { // overrides filter
 		sel.OS, sel.Version, _ = strings.Cut(dist, "/")
+		if v, ok := a.Catalog().Find(sel.OS, sel.Version); ok {
+			sel.OS, sel.Version = v.OS, v.Version
+		}
 	} else {
 		t, ok := searchTypes[p.get("filter")]
 		if !ok {
@@ -320,9 +337,23 @@ func (a *API) writeDetails(w http.ResponseWriter, r *http.Request, c *call, stat
 // fields.
 var notFound = map[string][]string{"filename": {"not found"}}
 
+// named is the package that a path names by its file name, and the parameter
+// scope by its namespace.
+func (a *API) named(r *http.Request, c *call) (repo.Package, error) {
+	os, version := r.PathValue("distro"), r.PathValue("version")
+	if v, ok := a.Catalog().Find(os, version); ok {
+		os, version = v.OS, v.Version
+	}
+	p, err := readParams(nil, r)
+	if err != nil {
+		return repo.Package{}, err
+	}
+	return a.DB.PackageByFilename(r.Context(), c.repository.ID, os, version, p.get("scope"), r.PathValue("filename"))
+}
+
 // deletePackage frees the file name at once; the indexes follow.
 func (a *API) deletePackage(w http.ResponseWriter, r *http.Request, c *call) error {
-	p, err := a.DB.PackageByFilename(r.Context(), c.repository.ID, r.PathValue("distro"), r.PathValue("version"), r.URL.Query().Get("scope"), r.PathValue("filename"))
+	p, err := a.named(r, c)
 	if errors.Is(err, repo.ErrNotFound) {
 		return WriteJSON(w, http.StatusNotFound, notFound)
 	}

@@ -35,6 +35,17 @@ type form struct {
 	sources []*upload.File
 }
 
+// fields are what is said beside the file, as formats name it.
+func (f *form) fields() map[string]string {
+	fields := make(map[string]string)
+	for name, value := range f.params {
+		if inner, ok := strings.CutPrefix(name, "package["); ok {
+			fields[strings.TrimSuffix(inner, "]")] = value
+		}
+	}
+	return fields
+}
+
 // close discards the staged files.
 func (f *form) close(a *API) {
 	files := f.sources
@@ -198,7 +209,7 @@ func (a *API) pushPackage(w http.ResponseWriter, r *http.Request, c *call) error
 	if err != nil {
 		return err
 	}
-	p, err := a.Uploader.Push(r.Context(), upload.Push{Repository: c.repository, Distro: v, User: c.user, File: f.file, Sources: f.sources})
+	p, err := a.Uploader.Push(r.Context(), upload.Push{Repository: c.repository, Distro: v, User: c.user, File: f.file, Sources: f.sources, Fields: f.fields()})
 	if err != nil {
 		return err
 	}

@@ -106,17 +106,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Reposito
 		w.Header().Add("Vary", "Accept")
 	}
 	switch req.Kind {
-	case format.PackageFile:
-		f, err := h.storedFile(r.Context(), rp, req.Paths[0])
-		if err != nil {
-			return err
+	case format.PackageFile, format.NamedFile:
+		err := h.serveFile(w, r, rp, req)
+		if errors.Is(err, repo.ErrNotFound) && req.Else != nil {
+			return h.serve(w, r, rp, path, *req.Else)
 		}
-		if req.Sum != nil {
-			return sendText(w, r, req.Sum(f.File))
-		}
-		return h.sendPackage(w, r, f)
-	case format.NamedFile:
-		return h.serveNamed(w, r, rp, req)
+		return err
 	case format.Moved:
 		return move(w, r, path, req)
 	case format.Constant:
@@ -203,7 +198,11 @@ func (h *Handler) servePackagePage(w http.ResponseWriter, r *http.Request, rp re
 	if len(part) != 5 || part[4] != "download" && !strings.HasPrefix(part[4], "download.") {
 		return fmt.Errorf("%s in %s: %w", path, rp.FullName(), repo.ErrNotFound)
 	}
-	p, err := h.DB.PackageByFilename(r.Context(), rp.ID, part[1], part[2], r.URL.Query().Get("scope"), part[3])
+	v, ok := h.Catalog().Find(part[1], part[2])
+	if !ok {
+		return fmt.Errorf("distribution %s/%s: %w", part[1], part[2], repo.ErrNotFound)
+	}
+	p, err := h.DB.PackageByFilename(r.Context(), rp.ID, v.OS, v.Version, r.URL.Query().Get("scope"), part[3])
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,21 @@ import (
 	"packagecloud/internal/repo"
 )
 
+// serveFile answers with a package file, or what is known of it.
+func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, rp repo.Repository, req format.Request) error {
+	if req.Kind == format.NamedFile {
+		return h.serveNamed(w, r, rp, req)
+	}
+	f, err := h.storedFile(r.Context(), rp, req.Paths[0])
+	if err != nil {
+		return err
+	}
+	if req.Sum != nil {
+		return sendText(w, r, req.Sum(f.File))
+	}
+	return h.sendPackage(w, r, f)
+}
+
 // serveNamed answers with the package that has a file name now. It is asked of
 // the database: who has just pushed it expects it there.
 func (h *Handler) serveNamed(w http.ResponseWriter, r *http.Request, rp repo.Repository, req format.Request) error {
