@@ -221,6 +221,7 @@ func makeVectors(t testing.TB) vectors {
 		{"padded", query + "="},
 		{"padded in escapes", query + "%3D"},
 		{"a line feed behind", query + "%0A"},
+		{"a line feed behind, unescaped", query + "\n"},
 		{"a space behind", query + " "},
 		{"a plus in front", "t=+" + query[2:]},
 		{"a zero in front", "t=0" + query[2:]},

@@ -17,7 +17,8 @@ function parsed(query) {
   }
   query.split('&').forEach(function (p) {
     const i = p.indexOf('=');
-    const name = i < 0 ? p : p.slice(0, i);
+    const named = i < 0 ? p : p.slice(0, i);
+    const name = named === 't' ? 't' : 'other ' + named; // none may be __proto__
     const value = { value: i < 0 ? '' : p.slice(i + 1) };
     if (!q[name]) {
       q[name] = value;
