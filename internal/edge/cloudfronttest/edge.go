@@ -61,8 +61,9 @@ type Edge struct {
 	// Clock tells the time by which the cache lives; nil is time.Now. The
 	// functions have a clock of their own.
 	Clock func() time.Time
-	Faults
-	Log
+	// Several edges, and an S3, may have the same. Nil is none.
+	*Faults
+	*Log
 
 	configuration atomic.Pointer[Configuration]
 	cache         cache

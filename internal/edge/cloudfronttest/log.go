@@ -33,7 +33,7 @@ type Entry struct {
 	Range             string // as the viewer sent it
 	Authorization     bool   // the viewer sent it
 	Function          bool   // it ran
-	Result            Result
+	Result            Result // none from an S3
 	Status            int
 	Origin            int   // the status of the bucket's answer, 0 if it was not asked
 	Bytes             int64 // of the body that was sent
@@ -42,9 +42,16 @@ type Entry struct {
 }
 
 func (e Entry) String() string {
-	s := fmt.Sprintf("%s %s: %d %s, %d bytes", e.Method, e.URL, e.Status, e.Result, e.Bytes)
+	s := fmt.Sprintf("%s %s: %d", e.Method, e.URL, e.Status)
+	if e.Result != "" {
+		s += " " + string(e.Result)
+	}
+	s += fmt.Sprintf(", %d bytes", e.Bytes)
 	if e.Range != "" {
 		s += ", " + e.Range
+	}
+	if e.Authorization {
+		s += ", authorization"
 	}
 	if e.Cut {
 		s += ", cut"
@@ -62,6 +69,9 @@ type Log struct {
 }
 
 func (l *Log) add(e Entry) {
+	if l == nil {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entries = append(l.entries, e)

@@ -14,8 +14,8 @@ import (
 // space. Everything else, the signatures too, the server checks itself.
 type S3 struct {
 	Endpoint *url.URL // of the server
-	Faults
-	Log
+	*Faults
+	*Log
 }
 
 // ServeHTTP answers as the server does.

@@ -92,7 +92,7 @@ func newStand(t *testing.T, f functions) *stand {
 	s := &stand{bucket: &bucket{objects: map[string]stored{}}, now: time.Now()}
 	origin := httptest.NewServer(s.bucket)
 	t.Cleanup(origin.Close)
-	s.Edge = &Edge{Functions: f, Bucket: Bucket{Endpoint: origin.URL, AccessKey: "AK", SecretKey: "SK", Region: "us-east-1"}, Clock: func() time.Time { return s.now }}
+	s.Edge = &Edge{Functions: f, Bucket: Bucket{Endpoint: origin.URL, AccessKey: "AK", SecretKey: "SK", Region: "us-east-1"}, Clock: func() time.Time { return s.now }, Faults: new(Faults), Log: new(Log)}
 	s.config = configuration()
 	s.Configure(s.config)
 	authority, err := NewAuthority()
@@ -449,7 +449,7 @@ func TestS3(t *testing.T) {
 	}))
 	defer origin.Close()
 	endpoint, _ := url.Parse(origin.URL)
-	front := &S3{Endpoint: endpoint}
+	front := &S3{Endpoint: endpoint, Log: new(Log)}
 	server := httptest.NewServer(front)
 	defer server.Close()
 	tests := []struct {
