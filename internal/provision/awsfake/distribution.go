@@ -63,6 +63,13 @@ func (f *Fake) Distributions() []string {
 	return ids
 }
 
+// DistributionNames are the ARN of a distribution and its domain name.
+func (f *Fake) DistributionNames(id string) (arn, domain string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.distributions[id].arn(), f.distributions[id].domain()
+}
+
 // DistributionTags are the tags of a distribution.
 func (f *Fake) DistributionTags(id string) map[string]string {
 	f.mu.Lock()
