@@ -4,6 +4,9 @@
 // public repository and with a private one. It runs as root in a copy of this
 // system (scripts/sandbox), so that it may configure and install as a user
 // would. testdata/lib.sh has the words that the scripts use.
+//
+// The stories are told again with a server that sends its clients elsewhere: to
+// a bucket, and to CloudFront. What stands in for AWS there is a cloud.
 package e2e
 
 import (
@@ -216,6 +219,22 @@ var needsLine = regexp.MustCompile(`(?m)^# needs: (.*)$`)
 
 // TestClients runs every story.
 func TestClients(t *testing.T) {
+	eachStory(t, func(t *testing.T, name string) {
+		for _, private := range []string{"0", "1"} {
+			t.Run(map[string]string{"0": "public", "1": "private"}[private], func(t *testing.T) {
+				t.Parallel()
+				s := start(t)
+				s.script(t.Context(), t, name, "PRIVATE="+private)
+				s.verify(t)
+			})
+		}
+	})
+}
+
+// eachStory runs a test for the script of each client, where what it needs is
+// there.
+func eachStory(t *testing.T, run func(t *testing.T, name string)) {
+	t.Helper()
 	scripts, err := filepath.Glob("testdata/client-*.sh")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -232,14 +251,7 @@ func TestClients(t *testing.T) {
 		}
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(name, "client-"), ".sh"), func(t *testing.T) {
 			needTools(t, strings.Fields(string(m[1]))...)
-			for _, private := range []string{"0", "1"} {
-				t.Run(map[string]string{"0": "public", "1": "private"}[private], func(t *testing.T) {
-					t.Parallel()
-					s := start(t)
-					s.script(t.Context(), t, name, "PRIVATE="+private)
-					s.verify(t)
-				})
-			}
+			run(t, name)
 		})
 	}
 }

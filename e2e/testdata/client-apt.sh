@@ -48,7 +48,7 @@ dpkg --remove-architecture arm64
 expect "v=1,o=${URL#http://}/admin/demo,a=jammy,n=jammy,l=demo,c=main" apt-cache policy
 
 # An upgrade, by the digest that the old index named, and by the new one.
-curl_options=(-sSf)
+curl_options=(-sSfL)
 if [ "$PRIVATE" = 1 ]; then curl_options+=(-u "$(read_token):"); fi
 old=$(read_repository ubuntu/dists/jammy/InRelease | awk '$3 == "main/binary-amd64/Packages.gz" {print $1}')
 make_deb hello-one 1.1 all
