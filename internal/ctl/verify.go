@@ -23,7 +23,7 @@ It reads only, and may run beside a working server.`,
 		Args: cobra.NoArgs,
 		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
 			step, end := progress(cmd.ErrOrStderr(), "verifying")
-			v := verify.Verifier{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, Origin: n.Config.ExternalURL.Host, Quick: quick, Progress: step}
+			v := verify.Verifier{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, Origin: n.Config.ExternalURL.Host, URL: n.Config.ExternalURL.String(), Quick: quick, Progress: step}
 			problems := []verify.Problem{}
 			summary, err := v.Run(cmd.Context(), func(p verify.Problem) { problems = append(problems, p) })
 			end()

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
 )
 
 // Name is a list of a scope whose format has documents for each of them.
@@ -126,4 +129,27 @@ func (t *Tx) DeleteTag(ctx context.Context, scopeID int64, list, tag string) (bo
 		return false, fmt.Errorf("delete tag %s of %s: %w", tag, list, err)
 	}
 	return n == 1, nil
+}
+
+// maxWords bounds the words of a search.
+const maxWords = 10
+
+// SearchTagged finds packages of a scope, of each list the one whose version a
+// tag stands for, in order of names, and tells how many there are in all.
+func (r Reader) SearchTagged(ctx context.Context, scopeID int64, s format.Search) ([]repo.Package, int64, error) {
+	from := ` FROM packages p JOIN tags t ON t.scope_id = p.scope_id AND t.list = p.list AND t.value = p.version`
+	where := ` WHERE p.scope_id = $1 AND t.tag = $2 AND p.deleted_at IS NULL`
+	args := []any{scopeID, s.Tag}
+	for _, word := range s.Words[:min(len(s.Words), maxWords)] {
+		args = append(args, containing(word))
+		where += fmt.Sprintf(` AND (lower(p.name) LIKE $%d ESCAPE '!' OR lower(p.summary) LIKE $%d ESCAPE '!')`, len(args), len(args))
+	}
+	var total int64
+	if err := r.q.QueryRowContext(ctx, `SELECT count(*)`+from+where, args...).Scan(&total); err != nil {
+		return nil, 0, fmt.Errorf("count what is searched for: %w", err)
+	}
+	tables := packageTables + ` JOIN tags t ON t.scope_id = p.scope_id AND t.list = p.list AND t.value = p.version`
+	limit := fmt.Sprintf(` ORDER BY p.name, p.id LIMIT $%d OFFSET $%d`, len(args)+1, len(args)+2)
+	all, err := collect(ctx, r.q, "packages", scanPackage, `SELECT `+packageColumns+tables+where+limit, append(args, s.Size, s.From)...)
+	return all, total, err
 }

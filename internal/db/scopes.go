@@ -118,6 +118,26 @@ func (r Reader) Changes(ctx context.Context, scopeID int64, limit int) ([]Change
 	return collect(ctx, r.q, "changes", scan, `SELECT id, kind, package_id, list FROM changes WHERE scope_id = $1 ORDER BY id LIMIT $2`, scopeID, limit)
 }
 
+// LastChange is the id of the newest change that waits in a scope; 0 if none
+// does.
+func (r Reader) LastChange(ctx context.Context, scopeID int64) (int64, error) {
+	var id int64
+	if err := r.q.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM changes WHERE scope_id = $1`, scopeID).Scan(&id); err != nil {
+		return 0, fmt.Errorf("look for changes of scope %d: %w", scopeID, err)
+	}
+	return id, nil
+}
+
+// ChangeWaits reports whether a change of a scope waits whose id is not above
+// the given one.
+func (r Reader) ChangeWaits(ctx context.Context, scopeID, id int64) (bool, error) {
+	var waits bool
+	if err := r.q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM changes WHERE scope_id = $1 AND id <= $2)`, scopeID, id).Scan(&waits); err != nil {
+		return false, fmt.Errorf("look for changes of scope %d: %w", scopeID, err)
+	}
+	return waits, nil
+}
+
 // Backlog is the number of changes that wait, and since when the oldest one
 // does; the zero time if none does.
 func (r Reader) Backlog(ctx context.Context) (int64, time.Time, error) {

@@ -1,5 +1,7 @@
 package format
 
+import "packagecloud/internal/repo"
+
 // Named is implemented by formats that have documents for each list, a project
 // or a module say, which no other list has a bearing on: the documents of some
 // lists are what Documents gives for those lists, whatever others there are. A
@@ -37,6 +39,26 @@ type Amender interface {
 	// Amend makes the entries of a package again, from those it has and its
 	// attributes, all of them.
 	Amend(entries []Entry, attributes map[string]string) ([]Entry, error)
+}
+
+// Locator is implemented by formats whose documents have absolute URLs. They
+// are written when a document is rendered, so that entries stay what they are
+// when the server gets another address.
+type Locator interface {
+	// Locate completes an entry with the URL of the repository, which has no
+	// slash at its end.
+	Locate(text []byte, url string) []byte
+}
+
+// Located is how entries of a format are completed in a repository, below the
+// public URL of the server.
+func Located(f Format, server string, r repo.Repository) func(text []byte) []byte {
+	l, ok := f.(Locator)
+	if !ok {
+		return func(text []byte) []byte { return text }
+	}
+	url := server + "/" + r.FullName()
+	return func(text []byte) []byte { return l.Locate(text, url) }
 }
 
 // Deriving is implemented by a Parsed that brings files which nobody pushes,

@@ -2,19 +2,22 @@ package format
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/textproto"
 	"net/url"
+	"time"
 
 	"packagecloud/internal/repo"
 )
 
-// Receiver is implemented by formats whose own clients upload, or ask by other
-// methods than GET and HEAD: twine, npm, curl.
+// Receiver is implemented by formats whose own clients upload, or ask for more
+// than files: twine, npm, curl.
 type Receiver interface {
 	Format
-	// Receives says what a request needs that is neither GET nor HEAD. The
-	// path is that of Query.Path.
+	// Receives says what a request needs, if it is one for Receive. A GET or
+	// HEAD is one if its answer cannot be a file. The path is that of
+	// Query.Path.
 	Receives(method, path string) Access
 	// Receive reads such a request and says what it asks for. What is wrong
 	// with it comes back as a *repo.InvalidError.
@@ -29,6 +32,7 @@ const (
 	NoAccess    Access = iota // no such request
 	ReadAccess                // whoever may read the repository
 	WriteAccess               // whoever may push to it, by an API token
+	OpenAccess                // everybody: who logs in has no token yet
 )
 
 // The methods of a Call; net/http is nothing that formats see.
@@ -48,7 +52,39 @@ type Call struct {
 	// Keep receives a file: it streams r to storage and hashes it on the way.
 	// What no Action pushes is discarded.
 	Keep func(ctx context.Context, name string, r io.Reader) (Upload, error)
+	// User is the name of the account whose API token came along; "" for a read
+	// token, or none.
+	User string
+	Time time.Time // now
+	Lookup
 }
+
+// Lookup tells what there is in the repository of a Call, published or not.
+type Lookup interface {
+	// Look finds the packages of a list and its tags. One that is not there has
+	// none.
+	Look(ctx context.Context, os, version, list string) (List, error)
+	// Search finds packages, and how many there are in all.
+	Search(ctx context.Context, s Search) ([]repo.Package, int64, error)
+}
+
+// List is what is in a list.
+type List struct {
+	Versions []Version // oldest first
+	Tags     map[string]string
+}
+
+// Search asks for packages of a scope: of each list the one whose version a tag
+// stands for.
+type Search struct {
+	OS, Version string // the scope
+	Tag         string
+	Words       []string // each of which the name or the summary has, whatever its case
+	From, Size  int
+}
+
+// ErrStale says that a client would change what has changed since it read it.
+var ErrStale = errors.New("it has changed meanwhile: read it again")
 
 // Action is what a call asks for. Its parts are done in the order of the
 // fields; the first that fails ends it.
@@ -59,6 +95,10 @@ type Action struct {
 	Push   []Pushing
 	Amend  []Amendment
 	Tag    []Tagging
+	Login  *Login
+	// Await says that the client reads what it wrote right away, and so is
+	// answered when it is published.
+	Await bool
 	// Answer is what the client is told when all is done. Status 0 is 200, or
 	// 201 if something was pushed.
 	Answer Answer
@@ -98,6 +138,13 @@ type Amendment struct {
 type Tagging struct {
 	List, Tag string
 	Value     *string
+}
+
+// Login asks for the API token of an account.
+type Login struct {
+	Name, Password string
+	// Answer tells the token, instead of the Action's Answer.
+	Answer func(token string) Answer
 }
 
 // Answer is what a client is told.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"packagecloud/internal/db"
+	"packagecloud/internal/format"
 )
 
 // source is where the entries of a document come from: the packages that it
@@ -23,7 +24,7 @@ func (g *generation) sourceOf(tx *db.Tx, d *document) source {
 	if d.Names {
 		return names{tx, g, d}
 	}
-	return packages{tx, d.listed(g), d.Kind}
+	return packages{tx, d.listed(g), d.Kind, format.Located(g.format, g.URL, g.repository)}
 }
 
 // listed selects the packages of a document.
@@ -35,6 +36,8 @@ type packages struct {
 	tx   *db.Tx
 	list db.Listed
 	kind string
+	// located completes the text of an entry.
+	located func(text []byte) []byte
 }
 
 func (p packages) touched(g *generation) (ids []int64) {
@@ -54,11 +57,11 @@ func (p packages) first(ctx context.Context) (int64, []byte, error) {
 		return 0, nil, err
 	}
 	text, err := p.tx.Entry(ctx, id, p.kind)
-	return id, text, err
+	return id, p.located(text), err
 }
 
 func (p packages) entries(ctx context.Context, from, to int64, yield func(int64, []byte) error) error {
-	return p.tx.Entries(ctx, p.list, p.kind, from, to, yield)
+	return p.tx.Entries(ctx, p.list, p.kind, from, to, func(id int64, text []byte) error { return yield(id, p.located(text)) })
 }
 
 type names struct {

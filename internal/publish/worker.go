@@ -53,6 +53,8 @@ type Worker struct {
 	Signer func(ctx context.Context, r repo.Repository) (Signer, error)
 	// Origin is the host of the public URL, with a port if it has one.
 	Origin string
+	// URL is the public URL, without a slash at its end.
+	URL string
 	// Flipped is called when this worker has made a new generation live; nil
 	// is fine.
 	Flipped func(scopeID int64)

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"packagecloud/internal/auth"
 	"packagecloud/internal/collect"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
@@ -44,14 +45,15 @@ func Handler(n *node.Node) http.Handler {
 		Catalog: func() download.Catalog { return n.Catalog() }, Redirect: n.Redirect, DirectLimit: c.DirectMetadataSize,
 	})
 	n.Worker.Flipped = downloads.Flipped
+	passwords := auth.NewPasswords(n.DB, n.Sealer)
 	s := &server.Server{
 		Auth: n.Auth, Repositories: downloads, Log: n.Log, TrustedProxies: c.TrustedProxies,
 		API: api.New(api.API{
-			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Uploader: n.Uploader, Publisher: n.Worker, Keys: n.Keys,
+			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Passwords: passwords, Uploader: n.Uploader, Publisher: n.Worker, Keys: n.Keys,
 			Catalog: func() api.Catalog { return n.Catalog() }, URL: c.ExternalURL, Log: n.Log, Now: time.Now,
 		}),
 		Uploads: &native.Handler{
-			DB: n.DB, Auth: n.Auth, Uploader: n.Uploader, Formats: n.Formats, Log: n.Log,
+			DB: n.DB, Auth: n.Auth, Passwords: passwords, Uploader: n.Uploader, Publisher: n.Worker, Formats: n.Formats, Log: n.Log, Now: time.Now,
 			Catalog: func() native.Catalog { return n.Catalog() },
 		},
 		Install: &install.Handler{

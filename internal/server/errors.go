@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
 	"packagecloud/internal/server/api"
 	"packagecloud/internal/server/native"
@@ -26,6 +27,7 @@ var statuses = []struct {
 	{repo.ErrForbidden, http.StatusForbidden, "Forbidden"},
 	{repo.ErrNotFound, http.StatusNotFound, "not_found"},
 	{native.ErrPrecondition, http.StatusPreconditionFailed, "The file is not the one that the condition names"},
+	{format.ErrStale, http.StatusConflict, "It has changed meanwhile: read it again, then change it"},
 	{native.ErrTaken, http.StatusConflict, "A file of this name already exists: delete it first"},
 	{errMethod, http.StatusMethodNotAllowed, "Method not allowed"},
 	{upload.ErrTooLarge, http.StatusRequestEntityTooLarge, "The file is too large"},

@@ -27,8 +27,9 @@ type Repositories interface {
 
 // Uploads serves package managers that upload by themselves.
 type Uploads interface {
-	// Serve answers requests other than GET and HEAD; ok is false if it knows
-	// none such.
+	// Answers reports whether a request is for Serve.
+	Answers(method, path string) bool
+	// Serve answers a request; ok is false if it knows none such.
 	Serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) (ok bool, err error)
 	// Owns reports whether a path is read by such a client.
 	Owns(path string) bool
@@ -142,7 +143,7 @@ func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string)
 	if err != nil {
 		return err
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || s.Uploads.Answers(r.Method, part[2]) {
 		return s.upload(w, r, rp, part[2])
 	}
 	token, _ := auth.Token(r)

@@ -89,5 +89,6 @@ func (s *scope) eachEntry(ctx context.Context, d format.Document, yield func(id 
 		})
 	}
 	listed := db.Listed{ScopeID: s.state.ID, Lists: d.Lists}
-	return s.tx.Entries(ctx, listed, d.Kind, index.HeadFirst+1, index.TailFirst, yield)
+	located := format.Located(s.format, s.URL, s.repository)
+	return s.tx.Entries(ctx, listed, d.Kind, index.HeadFirst+1, index.TailFirst, func(id int64, text []byte) error { return yield(id, located(text)) })
 }

@@ -33,6 +33,7 @@ type Verifier struct {
 	Formats []format.Format
 	// Origin is what entry points were made with, see publish.Worker.
 	Origin string
+	URL    string
 	// Quick leaves out reading the bytes of packages: their size is compared
 	// alone.
 	Quick bool

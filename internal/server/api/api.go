@@ -49,6 +49,7 @@ type API struct {
 	DB        *db.DB
 	Auth      *auth.Auth
 	Sealer    auth.Sealer
+	Passwords *auth.Passwords
 	Uploader  *upload.Uploader
 	Publisher Publisher
 	Keys      Keys
@@ -61,7 +62,6 @@ type API struct {
 
 	mux       *http.ServeMux
 	downloads downloadTokens
-	passwords chan struct{} // bounds the password checks at work
 }
 
 // handler answers a request of an authenticated user.
@@ -80,7 +80,6 @@ type call struct {
 func New(a API) *API {
 	a.mux = http.NewServeMux()
 	a.downloads = newDownloadTokens()
-	a.passwords = make(chan struct{}, 2)
 	a.routes()
 	return &a
 }

@@ -2,45 +2,21 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
-
-	"golang.org/x/crypto/bcrypt"
 
 	"packagecloud/internal/auth"
 	"packagecloud/internal/db"
 	"packagecloud/internal/repo"
 )
 
-// noPassword is what the password of an unknown user is compared with, so that
-// it takes as long to refuse as that of a known one.
-var noPassword = []byte("$2a$10$7EqJtq98hPqEX7fNZaFWoOa0hYw6gq9nq7w7sQXn8W8H9z6q1kq3K")
-
 // token answers the API token to whoever knows address and password.
 func (a *API) token(w http.ResponseWriter, r *http.Request) error {
-	email, password, ok := r.BasicAuth()
-	if !ok || len(password) > 72 { // more, bcrypt does not take
+	login, password, ok := r.BasicAuth()
+	if !ok {
 		return repo.ErrUnauthenticated
 	}
-	account, err := a.DB.AccountByEmail(r.Context(), email)
-	if err != nil && !errors.Is(err, repo.ErrNotFound) {
-		return err
-	}
-	hash := []byte(account.PasswordHash)
-	if len(hash) == 0 {
-		hash = noPassword
-	}
-	select {
-	case a.passwords <- struct{}{}:
-		defer func() { <-a.passwords }()
-	case <-r.Context().Done():
-		return r.Context().Err()
-	}
-	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil || account.PasswordHash == "" {
-		return repo.ErrUnauthenticated
-	}
-	value, err := auth.Reveal(a.Sealer, account.TokenSealed)
+	value, err := a.Passwords.Token(r.Context(), login, password)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
+	"time"
 
 	"packagecloud/internal/auth"
 	"packagecloud/internal/db"
@@ -33,14 +34,24 @@ type Catalog interface {
 	Find(os, version string) (repo.DistroVersion, bool)
 }
 
+// Publisher makes what was recorded visible to package managers.
+type Publisher interface {
+	// AwaitScope waits until all of it is, in a scope.
+	AwaitScope(ctx context.Context, scopeID int64) error
+}
+
 // Handler serves uploads. Its fields must not change once it is used.
 type Handler struct {
-	DB       *db.DB
-	Auth     *auth.Auth
-	Uploader *upload.Uploader
-	Formats  []format.Format
-	Catalog  func() Catalog
-	Log      *slog.Logger
+	DB        *db.DB
+	Auth      *auth.Auth
+	Passwords *auth.Passwords
+	Uploader  *upload.Uploader
+	Publisher Publisher
+	Formats   []format.Format
+	Catalog   func() Catalog
+	Log       *slog.Logger
+	// Now is the clock.
+	Now func() time.Time
 }
 
 // receiver finds the format that a request is for.
@@ -67,8 +78,14 @@ func (h *Handler) Owns(path string) bool {
 	return false
 }
 
-// Serve answers a request below a repository's URL that is neither GET nor
-// HEAD. ok is false if no format knows it.
+// Answers reports whether a request is one for Serve.
+func (h *Handler) Answers(method, path string) bool {
+	f, _ := h.receiver(method, path)
+	return f != nil
+}
+
+// Serve answers a request below a repository's URL. ok is false if no format
+// knows it.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) (ok bool, err error) {
 	f, access := h.receiver(r.Method, path)
 	if f == nil {
@@ -82,6 +99,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rp repo.Reposito
 	defer d.close()
 	action, err := f.Receive(r.Context(), format.Call{
 		Method: r.Method, Path: path, Query: r.URL.Query(), Header: textproto.MIMEHeader(r.Header), Body: r.Body, Keep: d.keep,
+		User: user.Name, Time: h.Now(), Lookup: d,
 	})
 	if err != nil {
 		return true, err
@@ -92,8 +110,14 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rp repo.Reposito
 // admit finds who asks, and whether they may.
 func (h *Handler) admit(r *http.Request, rp repo.Repository, access format.Access) (repo.User, error) {
 	token, ok := auth.Token(r)
-	if access == format.ReadAccess {
+	switch access {
+	case format.OpenAccess:
+		return repo.User{}, nil
+	case format.ReadAccess:
 		err := h.Auth.MayRead(r.Context(), token, rp)
+		if err == nil && ok {
+			return h.account(r.Context(), token)
+		}
 		if !errors.Is(err, repo.ErrNotFound) {
 			return repo.User{}, err
 		}
@@ -102,6 +126,15 @@ func (h *Handler) admit(r *http.Request, rp repo.Repository, access format.Acces
 		return repo.User{}, repo.ErrUnauthenticated
 	}
 	return h.Auth.Manager(r.Context(), token, rp)
+}
+
+// account is the user of an API token, nobody for others.
+func (h *Handler) account(ctx context.Context, token string) (repo.User, error) {
+	g, err := h.Auth.Grant(ctx, token)
+	if errors.Is(err, repo.ErrUnauthenticated) || err == nil && g.Kind != db.APIToken {
+		return repo.User{}, nil
+	}
+	return g.User, err
 }
 
 // doing is a request being answered.
@@ -165,6 +198,18 @@ func (d *doing) do(ctx context.Context, a format.Action) error {
 		if err := d.Uploader.SetTags(ctx, l, map[string]*string{t.Tag: t.Value}); err != nil {
 			return err
 		}
+	}
+	if a.Await {
+		if err := d.await(ctx); err != nil {
+			return err
+		}
+	}
+	if a.Login != nil {
+		token, err := d.Passwords.Token(ctx, a.Login.Name, a.Login.Password)
+		if err != nil {
+			return err
+		}
+		a.Answer = a.Login.Answer(token)
 	}
 	return d.answer(a.Answer)
 }

@@ -1,0 +1,61 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"packagecloud/internal/db"
+	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
+)
+
+// Look implements format.Lookup.
+func (d *doing) Look(ctx context.Context, os, version, list string) (l format.List, err error) {
+	err = d.DB.View(ctx, func(tx *db.Tx) error {
+		s, err := tx.Scope(ctx, d.repository.ID, os, version)
+		if err != nil {
+			return err
+		}
+		if l.Versions, err = tx.VersionsListed(ctx, db.Listed{ScopeID: s.ID, Lists: [2]string{list, ""}}); err != nil {
+			return err
+		}
+		l.Tags, err = tx.Tags(ctx, s.ID, list)
+		return err
+	})
+	if errors.Is(err, repo.ErrNotFound) { // nothing was ever pushed
+		err = nil
+	}
+	return l, err
+}
+
+// Search implements format.Lookup.
+func (d *doing) Search(ctx context.Context, s format.Search) ([]repo.Package, int64, error) {
+	state, err := d.DB.Scope(ctx, d.repository.ID, s.OS, s.Version)
+	if errors.Is(err, repo.ErrNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return d.DB.SearchTagged(ctx, state.ID, s)
+}
+
+// awaitTime bounds how long a client waits for what it changed to be published.
+const awaitTime = 20 * time.Second
+
+// await waits until the client can read what it wrote. If that takes long, it
+// is answered before: what it wrote is kept.
+func (d *doing) await(ctx context.Context) error {
+	s, err := d.DB.Scope(ctx, d.repository.ID, d.distro.OS, d.distro.Version)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitTime)
+	defer cancel()
+	err = d.Publisher.AwaitScope(ctx, s.ID)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
