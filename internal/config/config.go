@@ -66,19 +66,33 @@ type Config struct {
 	// the server and not from S3 or CloudFront.
 	DirectMetadataSize int64
 
-	// CloudFrontEnabled is true only if S3Bucket and all of the following are
-	// set.
+	// CloudFrontEnabled is true only if S3Bucket and the first three of the
+	// following are set.
 	CloudFrontEnabled        bool
 	CloudFrontSecret         Secret
 	CloudFrontDistributionID string
 	CloudFrontPackagesDomain string
+	CloudFrontSecondSecret   Secret
+	CloudFrontCertificateARN string
+	CloudFrontPriceClass     string
+	CloudFrontLogBucket      string
+	CloudFrontIPv6           *bool // nil to leave it as it is
+	CloudFrontHTTP3          *bool // likewise
 }
 
 // Load reads the configuration file at path and the environment, given as by
 // os.Environ. An empty path stands for DefaultPath if that exists, or else for
 // no file. Everything that is wrong with the settings is in one
 // *rubyconf.Error.
-func Load(path string, environ []string) (*Config, error) {
+func Load(path string, environ []string) (*Config, error) { return load(path, environ, true) }
+
+// LoadUnfinished is Load for the commands that set CloudFront up: settings that
+// they are there to find out may be missing.
+func LoadUnfinished(path string, environ []string) (*Config, error) {
+	return load(path, environ, false)
+}
+
+func load(path string, environ []string, finished bool) (*Config, error) {
 	env := environment(environ)
 	l := &loader{config: &Config{}, sources: map[*key]source{}}
 	file, src, err := read(path)
@@ -96,7 +110,7 @@ func Load(path string, environ []string) (*Config, error) {
 	l.environment(env)
 	l.assign()
 	l.derive(file != "")
-	l.check()
+	l.check(finished)
 	if len(l.problems) > 0 {
 		slices.SortStableFunc(l.problems, func(a, b rubyconf.Problem) int {
 			return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.Line, b.Line))
@@ -158,19 +172,20 @@ func (l *loader) derive(haveFile bool) {
 	c.PIDFile = cmp.Or(c.PIDFile, filepath.Join(c.DataDirectory, "packagecloud.pid"))
 }
 
-// check looks at settings that only make sense together.
-func (l *loader) check() {
+// check looks at settings that only make sense together. finished is false
+// while CloudFront is being set up.
+func (l *loader) check(finished bool) {
 	l.together("tls_certificate_file", "tls_key_file")
 	l.together("aws_access_key", "aws_secret_key")
-	if !l.config.CloudFrontEnabled {
+	if !l.config.CloudFrontEnabled || !finished {
 		return
 	}
 	enabled := railsKey("cloudfront_enabled")
 	for _, needed := range []struct{ name, hint string }{
 		{"s3_bucket", "CloudFront serves packages from a bucket: name it"},
 		{"cloudfront_secret", "run packagecloud-ctl generate-cloudfront-secret"},
-		{"cloudfront_distribution_id", "run packagecloud-ctl bootstrap-cloudfront"},
-		{"cloudfront_packages_domain", "run packagecloud-ctl bootstrap-cloudfront"},
+		{"cloudfront_distribution_id", "run packagecloud-ctl setup-cloudfront, which prints it"},
+		{"cloudfront_packages_domain", "run packagecloud-ctl setup-cloudfront, which prints it"},
 	} {
 		if k := railsKey(needed.name); !l.has(k) {
 			l.problem(l.sources[enabled], fmt.Sprintf("%s is true, but %s is not set", l.sources[enabled].name, k), needed.hint)

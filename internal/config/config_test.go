@@ -227,9 +227,12 @@ packagecloud_rails['cloudfront_distribution_id'] = 'F1CA7GXW3ED1U0'
 packagecloud_rails['cloudfront_packages_domain'] = ''
 `)
 	_, err := Load(path, []string{"PACKAGECLOUD_S3_BUCKET=packages"})
-	want := []string{"packagecloud.rb:1: packagecloud_rails['cloudfront_enabled'] is true, but packagecloud_rails['cloudfront_packages_domain'] is not set (run packagecloud-ctl bootstrap-cloudfront)"}
+	want := []string{"packagecloud.rb:1: packagecloud_rails['cloudfront_enabled'] is true, but packagecloud_rails['cloudfront_packages_domain'] is not set (run packagecloud-ctl setup-cloudfront, which prints it)"}
 	if diff := cmp.Diff(want, messages(t, path, err)); diff != "" {
 		t.Errorf("without a domain (-want +got):\n%s", diff)
+	}
+	if _, err := LoadUnfinished(path, []string{"PACKAGECLOUD_S3_BUCKET=packages"}); err != nil {
+		t.Errorf("for the command that finds the domain out: %v", err)
 	}
 	c, err := Load(path, []string{"PACKAGECLOUD_S3_BUCKET=packages", "PACKAGECLOUD_CLOUDFRONT_PACKAGES_DOMAIN=d1.cloudfront.net"})
 	if err != nil {

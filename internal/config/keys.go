@@ -140,7 +140,7 @@ var keys = []key{
 	{
 		group: rails, name: "s3_bucket", computed: "none: packages are stored in the data folder",
 		doc:     "The S3 bucket to store packages and indexes in.",
-		example: `'example-packages'`, setter: bucket(),
+		example: `'example-packages'`, setter: bucket(func(c *Config) *string { return &c.S3Bucket }),
 	},
 	{
 		group: rails, name: "s3_region", initial: "us-east-1",
@@ -180,7 +180,7 @@ var keys = []key{
 	{
 		group: rails, name: "cloudfront_secret", computed: "none", secret: true,
 		doc:     "The secret that signs download links, at least 32 characters. `packagecloud-ctl generate-cloudfront-secret` makes one.",
-		example: `'q2fXb8cVnR5tYw1zKdP0sLgHj3mA7uEo9iBv6xNrTkQ'`, setter: cloudFrontSecret(),
+		example: `'q2fXb8cVnR5tYw1zKdP0sLgHj3mA7uEo9iBv6xNrTkQ'`, setter: cloudFrontSecret(func(c *Config) *Secret { return &c.CloudFrontSecret }),
 	},
 	{
 		group: rails, name: "cloudfront_distribution_id", computed: "none",
@@ -191,6 +191,36 @@ var keys = []key{
 		group: rails, name: "cloudfront_packages_domain", computed: "none",
 		doc:     "The host name of the CloudFront distribution, as the same command prints it.",
 		example: `'d111111abcdef8.cloudfront.net'`, setter: hostName(func(c *Config) *string { return &c.CloudFrontPackagesDomain }),
+	},
+	{
+		group: rails, name: "cloudfront_second_secret", computed: "none", secret: true,
+		doc:     "A second secret whose links are good as well, while the secret is replaced ([how](cloudfront.md#replace-the-secret)). It never signs.",
+		example: `'Zt3kLq8WnB1xYc6vRj0uHs5gPe2mDa9oTf7iNrXwQzE'`, setter: cloudFrontSecret(func(c *Config) *Secret { return &c.CloudFrontSecondSecret }),
+	},
+	{
+		group: rails, name: "cloudfront_certificate_arn", computed: "none",
+		doc:     "The certificate, in ACM of us-east-1, for a `cloudfront_packages_domain` of your own. With it `packagecloud-ctl setup-cloudfront` gives the distribution that name.",
+		example: `'arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012'`, setter: text(func(c *Config) *string { return &c.CloudFrontCertificateARN }),
+	},
+	{
+		group: rails, name: "cloudfront_price_class", computed: "as the distribution has it; `PriceClass_All` for a new one",
+		doc:     "Where CloudFront serves from: everywhere, without the dearest regions, or in North America and Europe only. Takes effect by `packagecloud-ctl setup-cloudfront`.",
+		example: `'PriceClass_100'`, setter: choice([]string{"PriceClass_All", "PriceClass_200", "PriceClass_100"}, func(c *Config) *string { return &c.CloudFrontPriceClass }),
+	},
+	{
+		group: rails, name: "cloudfront_log_bucket", computed: "as the distribution has it; none for a new one",
+		doc:     "A bucket that CloudFront writes its access logs to, under `cloudfront/`. It must allow ACLs. Takes effect by `packagecloud-ctl setup-cloudfront`.",
+		example: `'example-logs'`, setter: bucket(func(c *Config) *string { return &c.CloudFrontLogBucket }),
+	},
+	{
+		group: rails, name: "cloudfront_ipv6", computed: "as the distribution has it; `true` for a new one",
+		doc:     "Whether CloudFront answers over IPv6. Takes effect by `packagecloud-ctl setup-cloudfront`.",
+		example: `false`, setter: optional(func(c *Config) **bool { return &c.CloudFrontIPv6 }),
+	},
+	{
+		group: rails, name: "cloudfront_http3", computed: "as the distribution has it; `true` for a new one",
+		doc:     "Whether CloudFront speaks HTTP/3 beside HTTP/2. Takes effect by `packagecloud-ctl setup-cloudfront`.",
+		example: `false`, setter: optional(func(c *Config) **bool { return &c.CloudFrontHTTP3 }),
 	},
 	{
 		group: rails, name: "enterprise_license_key", computed: "none", secret: true,

@@ -102,6 +102,18 @@ func boolean(field func(*Config) *bool) setter {
 	}}
 }
 
+// optional is true, false, or not set.
+func optional(field func(*Config) **bool) setter {
+	return setter{"true or false", func(c *Config, value any) error {
+		on := false
+		err := boolean(func(*Config) *bool { return &on }).set(c, value)
+		if err == nil {
+			*field(c) = &on
+		}
+		return err
+	}}
+}
+
 func noAgent() setter {
 	return setter{"false", func(_ *Config, value any) error {
 		switch value {
@@ -340,8 +352,8 @@ var (
 	hostPattern         = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$`)
 )
 
-func bucket() setter {
-	return textThat("text", func(c *Config) *string { return &c.S3Bucket }, func(s string) error {
+func bucket(field func(*Config) *string) setter {
+	return textThat("text", field, func(s string) error {
 		if !bucketPattern.MatchString(s) {
 			return mustBe("the name of a bucket", s, "3 to 63 small letters, digits, dots and dashes, without s3://")
 		}
@@ -353,8 +365,8 @@ func bucket() setter {
 // generated one has 43: 32 bytes in URL-safe base64 without padding.
 const minCloudFrontSecret = 32
 
-func cloudFrontSecret() setter {
-	return secretThat("text", func(c *Config) *Secret { return &c.CloudFrontSecret }, func(s string) error {
+func cloudFrontSecret(field func(*Config) *Secret) setter {
+	return secretThat("text", field, func(s string) error {
 		const hint = "run packagecloud-ctl generate-cloudfront-secret"
 		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 			return &valueError{"must not hold spaces or characters other than ASCII", hint}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,24 +25,40 @@ import (
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
 	"packagecloud/internal/repo"
+	"packagecloud/internal/serve"
 	"packagecloud/internal/upload"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"packagecloud-ctl": command, "fixture": program(fixture), "damage": program(damage), "allowed": program(allowed)})
+	testscript.Main(m, map[string]func(){"packagecloud-ctl": command, "packagecloud": server, "fixture": program(fixture), "damage": program(damage), "allowed": program(allowed)})
 }
 
 // TestScripts runs the commands as an administrator does.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:  "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"aws": awsCommand},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PACKAGECLOUD_DATA_DIRECTORY", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("PACKAGECLOUD_SIGNING_KEY_ALGORITHM", "ed25519")
 			e.Setenv("PACKAGECLOUD_LISTEN_ADDRESS", "127.0.0.1:1")
+			for k, v := range map[string]string{"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull} {
+				e.Setenv(k, v)
+			}
+			e.Values[fakeKey{}] = &account{}
 			return nil
 		},
 	})
+}
+
+// server is packagecloud.
+func server() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := serve.Command("test").ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "packagecloud:", err)
+		os.Exit(1)
+	}
 }
 
 // command is packagecloud-ctl.

@@ -2,8 +2,11 @@ package provision
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudfront"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -84,18 +87,50 @@ type S3 interface {
 	GetPublicAccessBlock(context.Context, *s3.GetPublicAccessBlockInput, ...func(*s3.Options)) (*s3.GetPublicAccessBlockOutput, error)
 }
 
-// NewAWS makes the clients. bucketRegion is where the bucket is; endpoint, if
-// not empty, is a store other than AWS's S3.
-func NewAWS(c aws.Config, bucketRegion, endpoint string, pathStyle bool) *AWS {
-	c.Region = edgeRegion // of everything but the bucket
+// Connection is how to reach AWS.
+type Connection struct {
+	AccessKey, SecretKey string // empty for the credentials of the machine
+	BucketRegion         string
+	BucketEndpoint       string // empty for AWS
+	PathStyle            bool
+}
+
+// Open connects to AWS.
+func Open(ctx context.Context, c Connection) (*AWS, error) {
+	options := []func(*config.LoadOptions) error{config.WithRegion(edgeRegion), config.WithRetryMaxAttempts(5)}
+	if c.AccessKey != "" {
+		options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, "")))
+	}
+	shared, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of the AWS SDK: %w", err)
+	}
+	if _, err := shared.Credentials.Retrieve(ctx); err != nil {
+		return nil, fmt.Errorf("there are no credentials for AWS: set packagecloud_rails['aws_access_key'] and ['aws_secret_key'], or give the machine a role (%w)", err)
+	}
+	return NewAWS(shared, c), nil
+}
+
+// NewAWS makes the clients. Of the connection it uses what concerns the bucket.
+func NewAWS(shared aws.Config, c Connection) *AWS {
+	shared.Region = edgeRegion // of everything but the bucket
 	return &AWS{
-		STS: sts.NewFromConfig(c), IAM: iam.NewFromConfig(c), KMS: kms.NewFromConfig(c),
-		Lambda: lambda.NewFromConfig(c), CloudFront: cloudfront.NewFromConfig(c),
-		S3: s3.NewFromConfig(c, func(o *s3.Options) {
-			o.Region, o.UsePathStyle = bucketRegion, pathStyle
-			if endpoint != "" {
-				o.BaseEndpoint = aws.String(endpoint)
+		STS: sts.NewFromConfig(shared), IAM: iam.NewFromConfig(shared), KMS: kms.NewFromConfig(shared),
+		Lambda: lambda.NewFromConfig(shared), CloudFront: cloudfront.NewFromConfig(shared),
+		S3: s3.NewFromConfig(shared, func(o *s3.Options) {
+			o.Region, o.UsePathStyle = c.BucketRegion, c.PathStyle
+			if c.BucketEndpoint != "" {
+				o.BaseEndpoint = aws.String(c.BucketEndpoint)
 			}
 		}),
 	}
+}
+
+// Caller is the number of the account, and the ARN of who we are.
+func (a *AWS) Caller(ctx context.Context) (account, arn string, err error) {
+	who, err := a.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", "", fmt.Errorf("ask AWS who we are: %w", err)
+	}
+	return aws.ToString(who.Account), aws.ToString(who.Arn), nil
 }

@@ -277,7 +277,7 @@ func (c *configurer) rest() error {
 	s, g := c.settings, c.config
 	set(c, "enabled", &g.Enabled, true)
 	if s.PriceClass != "" {
-		choose(c, "price class", &g.PriceClass, s.PriceClass)
+		choose(c, "price class", &g.PriceClass, types.PriceClass(s.PriceClass))
 	}
 	if s.IPv6 != nil {
 		set(c, "IPv6", &g.IsIPV6Enabled, *s.IPv6)

@@ -17,7 +17,6 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // Observed is what is, as far as it concerns us. A nil pointer stands for what
@@ -97,11 +96,10 @@ type observer struct {
 // observe reads what a scope needs to know.
 func (a *observer) observe(ctx context.Context, scope Scope) (*Observed, error) {
 	o := &Observed{}
-	who, err := a.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
-	if err != nil {
-		return nil, fmt.Errorf("ask AWS who we are: %w", err)
+	var err error
+	if o.Account, o.Caller, err = a.Caller(ctx); err != nil {
+		return nil, err
 	}
-	o.Account, o.Caller = aws.ToString(who.Account), aws.ToString(who.Arn)
 	a.missing = nil
 	steps := []func(context.Context, *Observed) error{a.readFunction, a.readBucket}
 	if scope&Function != 0 {

@@ -324,6 +324,9 @@ func (p *Plan) parts(s *Settings, o *Observed, scope Scope) (parts, error) {
 	if have != "" && r.access != have && !s.Migrate {
 		return r, fmt.Errorf("the distribution %s has %s: run packagecloud-ctl migrate-cloudfront-access %s, which changes it without an outage", o.Distribution.ID, have, r.access)
 	}
+	if r.access != have {
+		current = "" // of the other kind
+	}
 	if r.access == AccessControl {
 		r.controlID = p.control(s, o, current)
 	} else {

@@ -25,7 +25,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
 	lambda "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
@@ -104,7 +103,7 @@ type Settings struct {
 	// What follows is left as it is where it is empty or nil.
 	Domain         string // a host name other than that of CloudFront
 	CertificateARN string // its certificate in us-east-1
-	PriceClass     types.PriceClass
+	PriceClass     string // as CloudFront names it
 	LogBucket      string
 	IPv6, HTTP3    *bool
 }

@@ -66,7 +66,7 @@ func (s *site) runner(between func(http.RoundTripper) http.RoundTripper) *provis
 		HTTPClient: &http.Client{Transport: transport}, RetryMaxAttempts: 1,
 	}
 	return &provision.Runner{
-		AWS:      provision.NewAWS(c, "eu-central-1", "", true),
+		AWS:      provision.NewAWS(c, provision.Connection{BucketRegion: "eu-central-1", PathStyle: true}),
 		Settings: settings(),
 		Sleep:    func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	}

@@ -39,7 +39,8 @@ func serveCommand(version string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `Run the server until it is interrupted.
+		Long: `Run the server until it is interrupted. SIGHUP restarts it under the same process
+id, with the configuration and the program as they are then.
 
 The configuration is read from ` + config.DefaultPath + ` if that exists, or from
 the file given by --config. Environment variables named PACKAGECLOUD_<KEY>
@@ -51,13 +52,18 @@ override it. docs/configuration.md lists every key.`,
 			if err != nil {
 				return err
 			}
-			n, err := node.Open(cmd.Context(), c, Logger(c, cmd.ErrOrStderr()))
+			ctx, hungUp, stop := onHangup(cmd.Context())
+			defer stop()
+			n, err := node.Open(ctx, c, Logger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			err = Run(cmd.Context(), n, cmd.OutOrStdout(), version)
+			err = Run(ctx, n, cmd.OutOrStdout(), version)
 			if cerr := n.Close(); err == nil {
 				err = cerr
+			}
+			if err == nil && hungUp() {
+				return restart()
 			}
 			return err
 		},

@@ -186,3 +186,23 @@ func uuid() string {
 	h := hex.EncodeToString(b)
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
+
+// Drift changes what somebody may have changed by hand: the role trusts nobody
+// and may do nothing, and the function has another timeout.
+func (f *Fake) Drift(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	const empty = `{"Version":"2012-10-17","Statement":[]}`
+	f.roles[name].trust = empty
+	f.roles[name].policies = map[string]string{name: empty}
+	v := &f.functions[name].versions[0]
+	v.Timeout = 1
+	v.touch(f)
+}
+
+// Untag takes all tags from a distribution.
+func (f *Fake) Untag(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.distributions[id].tags = map[string]string{}
+}

@@ -98,6 +98,7 @@ func (f *Fake) ChangeDistribution(id string, change func(*cloudfront.Distributio
 	d := f.distributions[id]
 	config := clone(d.config) // readers keep what they have
 	change(config)
+	fill(config)
 	d.config, d.deployed, d.polls, d.etag = config, config, 0, f.id("E")
 }
 

@@ -264,8 +264,13 @@ func (f *Fake) getFunction(c *call, name, qualifier string) (any, error) {
 		return nil, err
 	}
 	answer := map[string]any{
-		"Configuration": fn.configuration(fn.find(qualifier)), "Tags": fn.tags,
-		"Code": map[string]string{"RepositoryType": "S3", "Location": "https://example.com/code"},
+		"Configuration": fn.configuration(fn.find(qualifier)),
+		"Code":          map[string]string{"RepositoryType": "S3", "Location": "https://example.com/code"},
+	}
+	if err := f.may(c, "lambda:ListTags", functionPrefix+name); err != nil {
+		answer["TagsError"] = map[string]string{"ErrorCode": asAPIError(err).code, "Message": asAPIError(err).message}
+	} else {
+		answer["Tags"] = fn.tags
 	}
 	fn.pending = max(0, fn.pending-1)
 	return answer, nil

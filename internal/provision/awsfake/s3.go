@@ -97,6 +97,11 @@ func (f *Fake) serveS3(w http.ResponseWriter, c *call) {
 		writeS3(w, body, err)
 		return
 	}
+	if c.r.Method == http.MethodGet && key == "" && query.Get("list-type") == "2" && f.buckets[name] != nil {
+		c.operation = "ListObjectsV2" // it holds nothing
+		writeS3(w, []byte(xml.Header+"<ListBucketResult><Name>"+name+"</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>"), nil)
+		return
+	}
 	c.operation = c.r.Method
 	writeS3(w, nil, fail(http.StatusNotImplemented, "NotImplemented", "%s %s", c.r.Method, c.r.URL))
 }
