@@ -52,11 +52,27 @@ func stamped(t *testing.T, l blob.Linker, key string, want map[string]string) {
 	}
 }
 
-func links(t *testing.T, s blob.Store) {
-	l, ok := s.(blob.Linker)
-	if !ok {
-		t.Skip("the store is no Linker")
+// abilities are the tests of what a store can do beyond a blob.Store.
+func abilities(s blob.Store) map[string]func(*testing.T, blob.Store) {
+	tests := make(map[string]func(*testing.T, blob.Store))
+	_, linker := s.(blob.Linker)
+	if linker {
+		tests["links"] = links
 	}
+	if _, ok := s.(blob.Composer); ok {
+		tests["compose"] = composes
+	}
+	if _, ok := s.(blob.Restamper); ok && linker { // or what became of the attributes cannot be seen
+		tests["restamp"] = restamps
+	}
+	if _, ok := s.(blob.Tidier); ok {
+		tests["tidy"] = tidies
+	}
+	return tests
+}
+
+func links(t *testing.T, s blob.Store) {
+	l := s.(blob.Linker)
 	a := blob.Attributes{ContentType: "application/x-test", Filename: "libstdc++6_1:2~3.deb", Class: blob.Package}
 	if err := s.Put(t.Context(), key, []byte("0123456789"), a); err != nil {
 		t.Fatal(err)
@@ -86,10 +102,7 @@ func links(t *testing.T, s blob.Store) {
 }
 
 func composes(t *testing.T, s blob.Store) {
-	c, ok := s.(blob.Composer)
-	if !ok {
-		t.Skip("the store is no Composer")
-	}
+	c := s.(blob.Composer)
 	const whole = "indexes/whole"
 	large := bytes.Repeat([]byte("0123456789abcdef"), 12<<16) // 12 MiB
 	if err := s.Put(t.Context(), key, large, attributes); err != nil {
@@ -152,11 +165,7 @@ func composes(t *testing.T, s blob.Store) {
 }
 
 func restamps(t *testing.T, s blob.Store) {
-	r, ok := s.(blob.Restamper)
-	l, linker := s.(blob.Linker)
-	if !ok || !linker {
-		t.Skip("the store is no Restamper whose attributes can be seen")
-	}
+	r, l := s.(blob.Restamper), s.(blob.Linker)
 	after := blob.Attributes{ContentType: "application/x-new", Filename: "new name.deb", Class: blob.Index}
 	for key, body := range map[string]string{"packages/small": "bytes", "packages/large": strings.Repeat("0123456789abcdef", 12<<16), "packages/empty": ""} {
 		put(t, s, key, body)
@@ -181,10 +190,7 @@ func restamps(t *testing.T, s blob.Store) {
 }
 
 func tidies(t *testing.T, s blob.Store) {
-	c, ok := s.(blob.Tidier)
-	if !ok {
-		t.Skip("the store is no Tidier")
-	}
+	c := s.(blob.Tidier)
 	put(t, s, key, "bytes")
 	staged := stage(t, s, "under way")
 	defer staged.Close()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ import (
 // Run tests a store that open makes empty, with the abilities of package blob
 // that it has.
 func Run(t *testing.T, open func(t *testing.T) blob.Store) {
-	for name, test := range map[string]func(*testing.T, blob.Store){
+	tests := map[string]func(*testing.T, blob.Store){
 		"put and open":            putAndOpen,
 		"a key keeps its bytes":   immutable,
 		"staged files":            stagedFiles,
@@ -29,11 +30,9 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		"keys are checked":        keys,
 		"readers outlive deletes": readers,
 		"concurrent":              concurrent,
-		"links":                   links,
-		"compose":                 composes,
-		"restamp":                 restamps,
-		"tidy":                    tidies,
-	} {
+	}
+	maps.Copy(tests, abilities(open(t)))
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
 }
