@@ -43,7 +43,8 @@ type Store interface {
 	Stat(ctx context.Context, key string) (Info, error)
 
 	// Delete removes the object. Removing what is not there is no error.
-	// Readers that have it open go on reading, in a bucket until they seek.
+	// Readers that have it open go on reading; in a bucket, as far as one
+	// request goes.
 	Delete(ctx context.Context, key string) error
 
 	// List yields all objects whose keys begin with prefix, in no order.

@@ -1,6 +1,7 @@
 package s3blob
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"packagecloud/internal/blob/staging"
 )
@@ -36,11 +39,15 @@ type Config struct {
 	SignatureVersion int
 	// Staging is the folder for uploads under way.
 	Staging string
+
+	// attempts is how often a request is made until it counts as failed, 0
+	// for the standard.
+	attempts int
 }
 
 const (
-	// attempts is how often a request is made until it counts as failed.
-	attempts = 6
+	// standardAttempts take about 20 seconds in all.
+	standardAttempts = 6
 	// maxBackoff is the longest pause between two attempts.
 	maxBackoff = 10 * time.Second
 	// stall is how long a connection may stand still in the middle of a
@@ -68,7 +75,8 @@ func open(ctx context.Context, c Config) (*Store, error) {
 	options := []func(*awsconfig.LoadOptions) error{
 		awsconfig.WithRegion(c.Region),
 		awsconfig.WithHTTPClient(httpClient()),
-		awsconfig.WithRetryer(retryer),
+		awsconfig.WithRetryer(c.retryer),
+		awsconfig.WithLogger(logging.Nop{}), // errors are returned
 	}
 	if c.AccessKey != "" {
 		options = append(options, awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, "")))
@@ -128,15 +136,24 @@ func (s *Store) reach(ctx context.Context) error {
 
 // retryer waits longer from time to time, with jitter, and knows an answer that
 // S3 gives when two nodes store the same object at the same time.
-func retryer() aws.Retryer {
+func (c Config) retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = attempts
+		o.MaxAttempts = cmp.Or(c.attempts, standardAttempts)
 		o.MaxBackoff = maxBackoff
-		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
+		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(brokenOff), retry.RetryableErrorCode{Codes: map[string]struct{}{
 			"ConditionalRequestConflict": {}, "OperationAborted": {},
 			"ExistingObjectIsDirectory": {}, // of stores over folders, while the last object of one is deleted
 		}})
 	})
+}
+
+// brokenOff reports whether an answer could not be read to its end. The SDK does
+// not try again then.
+func brokenOff(err error) aws.Ternary {
+	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
 }
 
 func httpClient() *awshttp.BuildableClient {
