@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -150,7 +151,7 @@ func (c Config) retryer() aws.Retryer {
 // brokenOff reports whether an answer could not be read to its end. The SDK does
 // not try again then.
 func brokenOff(err error) aws.Ternary {
-	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
 		return aws.TrueTernary
 	}
 	return aws.UnknownTernary

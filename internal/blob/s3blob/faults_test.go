@@ -103,13 +103,22 @@ func random(seed uint64) func(*http.Request) fault {
 	}
 }
 
-// TestFaults: the contract holds over a network that fails in every way.
+// TestFaults: the contract holds over a network that fails in every way. Only
+// the answers with whole objects are not cut, see TestResume: a reader would not
+// outlive a delete then.
 func TestFaults(t *testing.T) {
 	var seed atomic.Uint64
 	blobtest.Run(t, func(t *testing.T) blob.Store {
 		c, b := config(t)
 		c.PublicEndpoint = c.Endpoint
-		c.Endpoint = proxy(t, b.Endpoint, random(seed.Add(1)))
+		choose := random(seed.Add(1))
+		c.Endpoint = proxy(t, b.Endpoint, func(r *http.Request) fault {
+			f := choose(r)
+			if f == cutReply && r.Method == http.MethodGet && r.URL.RawQuery == "x-id=GetObject" && r.Header.Get("Range") == "" {
+				return none
+			}
+			return f
+		})
 		s := openStore(t, c)
 		s.limits.single, s.limits.part = 5<<20, 5<<20
 		return s
@@ -194,6 +203,35 @@ func nothing(t *testing.T, s *Store) {
 	t.Helper()
 	for info, err := range s.List(t.Context(), "") {
 		t.Errorf("listed: %+v, %v", info, err)
+	}
+}
+
+// TestResume: a read goes on where the connection broke, however often it does.
+func TestResume(t *testing.T) {
+	c, b := config(t)
+	var cuts atomic.Int64
+	c.Endpoint = proxy(t, b.Endpoint, func(r *http.Request) fault {
+		if r.Method != http.MethodGet || r.URL.Query().Has("list-type") {
+			return none
+		}
+		cuts.Add(1)
+		return cutReply
+	})
+	s := openStore(t, c)
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	if err := s.Put(t.Context(), "packages/x", body, blob.Attributes{Class: blob.Package}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.Open(t.Context(), "packages/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if got, err := io.ReadAll(o); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("%d of %d bytes, %v", len(got), len(body), err)
+	}
+	if cuts.Load() < 3 {
+		t.Errorf("the connection broke %d times", cuts.Load())
 	}
 }
 
