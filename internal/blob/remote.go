@@ -35,8 +35,8 @@ type Part struct {
 // Restamper is a Store that keeps attributes with its objects.
 type Restamper interface {
 	// Restamp gives a stored object new attributes, in place and of any size,
-	// and leaves everything else that it has as it is. changed is false if it
-	// had them already.
+	// and leaves everything else that it has as it is, also its type if
+	// ContentType is "". changed is false if it had them already.
 	Restamp(ctx context.Context, key string, a Attributes) (changed bool, err error)
 }
 

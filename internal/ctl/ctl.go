@@ -48,6 +48,7 @@ on the same database and storage, and may run beside a working server.`,
 		resetTokenCommand(o), reindexEverythingCommand(o), verifyCommand(o), addDistributionCommand(o), importKeyCommand(o), restartCommand(o),
 		generateCloudFrontSecretCommand(o), bootstrapCloudFrontCommand(o), reconfigureCloudFrontDistributionCommand(o),
 		setupCloudFrontCommand(o), migrateCloudFrontAccessCommand(o), cloudFrontPermissionsCommand(o),
+		checkStorageCommand(o), migrateStorageCommand(o),
 	)
 	return root
 }

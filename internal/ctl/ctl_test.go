@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +21,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/blob"
+	"packagecloud/internal/blob/s3blob"
+	"packagecloud/internal/blob/s3blob/s3test"
 	"packagecloud/internal/config"
 	"packagecloud/internal/ctl"
 	"packagecloud/internal/db"
@@ -30,7 +36,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"packagecloud-ctl": command, "packagecloud": server, "fixture": program(fixture), "damage": program(damage), "allowed": program(allowed)})
+	testscript.Main(m, map[string]func(){"packagecloud-ctl": command, "packagecloud": server, "fixture": program(fixture), "damage": program(damage), "allowed": program(allowed), "bucket": program(bucket)})
 }
 
 // TestScripts runs the commands as an administrator does.
@@ -59,6 +65,65 @@ func server() {
 		fmt.Fprintln(os.Stderr, "packagecloud:", err)
 		os.Exit(1)
 	}
+}
+
+// TestBucketScripts runs them with a bucket, which is named BUCKET.
+func TestBucketScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "bucket"),
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, s3test.New(t).Environ()...)
+			e.Setenv("PACKAGECLOUD_DATA_DIRECTORY", filepath.Join(e.WorkDir, "data"))
+			e.Setenv("PACKAGECLOUD_SIGNING_KEY_ALGORITHM", "ed25519")
+			e.Setenv("BUCKET", e.Getenv("PACKAGECLOUD_S3_BUCKET"))
+			return nil
+		},
+	})
+}
+
+// bucket looks at and changes what is in the bucket: headers counts the objects
+// by their headers, spoil gives all of them others, empty removes them.
+func bucket(ctx context.Context, n *node.Node) error {
+	s := n.Blobs.(*s3blob.Store)
+	counts := map[string]int{}
+	for info, err := range s.List(ctx, "") {
+		if err != nil {
+			return err
+		}
+		if os.Args[1] == "empty" {
+			if err := s.Delete(ctx, info.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		if os.Args[1] == "spoil" {
+			spoilt := blob.Attributes{Class: blob.Package}
+			if strings.HasPrefix(info.Key, "packages/") {
+				spoilt = blob.Attributes{ContentType: "text/x-spoilt", Filename: "spoilt", Class: blob.Index}
+			}
+			if _, err := s.Restamp(ctx, info.Key, spoilt); err != nil {
+				return err
+			}
+			continue
+		}
+		link, err := s.Link(ctx, info.Key, time.Minute)
+		if err != nil {
+			return err
+		}
+		answer, err := http.Get(link)
+		if err != nil {
+			return err
+		}
+		if err := answer.Body.Close(); err != nil {
+			return err
+		}
+		kind, _, _ := strings.Cut(info.Key, "/")
+		counts[fmt.Sprintln(kind, answer.Header.Get("Content-Type"), answer.Header.Get("Cache-Control"), answer.Header.Get("Content-Disposition"))]++
+	}
+	for _, line := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Print(counts[line], " ", line)
+	}
+	return nil
 }
 
 // command is packagecloud-ctl.

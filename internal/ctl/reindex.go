@@ -15,9 +15,13 @@ func reindexEverythingCommand(o *options) *cobra.Command {
 	var workers int
 	c := &cobra.Command{
 		Use:   "reindex-everything",
-		Short: "Make every index again from the database",
+		Short: "Make every index again from the database, and refresh what is stored",
 		Long: `Make every index of every repository again from the database, and sign it anew.
 Clients go on working: each index is replaced when its new one is whole.
+
+In a bucket, all objects also get the headers that they must have, in place, and
+keep everything else: Content-Type, Content-Disposition and Cache-Control. A
+bucket with versions keeps the old ones.
 
 The work is done by this command and by the servers that run. What is left to do
 is kept in the database: interrupt the command when you like, and run it again
@@ -32,16 +36,31 @@ to go on where it stopped.`,
 				fmt.Fprintf(cmd.ErrOrStderr(), "Going on: %d of %d distributions are left from an earlier run.\n", left, total)
 			}
 			step, end := progress(cmd.ErrOrStderr(), "reindexing")
-			defer end()
-			if err := reindex(cmd.Context(), n, workers, left, step); err != nil {
+			err = reindex(cmd.Context(), n, workers, left, step)
+			end()
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d distributions were indexed.\n", left)
-			return nil
+			return refresh(cmd, n)
 		}),
 	}
 	c.Flags().IntVar(&workers, "workers", 2, "how many distributions to index at the same time")
 	return c
+}
+
+// refresh brings the headers of stored objects up to date, where there are any.
+func refresh(cmd *cobra.Command, n *node.Node) error {
+	step, end := progress(cmd.ErrOrStderr(), "refreshing")
+	changed, total, err := restamp(cmd.Context(), n, step)
+	end()
+	if err != nil {
+		return fmt.Errorf("refresh the headers of what is stored (%d were changed, run the command again to go on): %w", changed, err)
+	}
+	if total > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d stored objects got other headers.\n", changed, total)
+	}
+	return nil
 }
 
 // order records that everything is to be made again, unless a run that was

@@ -74,3 +74,15 @@ func (r Reader) CountBlobs(ctx context.Context) (int64, error) {
 	}
 	return n, nil
 }
+
+// StoredName is the name of the package file that an object is, "" if no
+// package refers to it. If several do, the first one counts.
+func (r Reader) StoredName(ctx context.Context, key string) (string, error) {
+	var name string
+	err := r.q.QueryRowContext(ctx, `SELECT coalesce((SELECT f.name FROM blobs b JOIN package_files f ON f.sha256 = b.sha256
+		WHERE b.object = $1 ORDER BY f.package_id, f.position LIMIT 1), '')`, key).Scan(&name)
+	if err != nil {
+		return "", fmt.Errorf("look which package %s is of: %w", key, err)
+	}
+	return name, nil
+}

@@ -71,6 +71,12 @@ func (r Reader) FileByDigest(ctx context.Context, scopeID int64, sha256 string) 
 	return f, found(err, "file with SHA-256 "+sha256)
 }
 
+// FileByObject finds a file by its storage key.
+func (r Reader) FileByObject(ctx context.Context, key string) (File, error) {
+	f, err := scanIndexFile(r.q.QueryRowContext(ctx, indexFileColumns+` WHERE object = $1 AND object <> '' ORDER BY id LIMIT 1`, key))
+	return f, found(err, "file of "+key)
+}
+
 // ReplaceFile puts a file into a new generation, instead of the one with its
 // path that is live.
 func (t *Tx) ReplaceFile(ctx context.Context, f File) error {

@@ -183,6 +183,10 @@ func restamps(t *testing.T, s blob.Store) {
 			"Cache-Control": "no-cache, no-store, max-age=0, s-maxage=0, stale-if-error=0",
 		})
 	}
+	if _, err := r.Restamp(t.Context(), "packages/small", blob.Attributes{Filename: "new name.deb", Class: blob.Package}); err != nil {
+		t.Fatal(err)
+	}
+	stamped(t, l, "packages/small", map[string]string{"Content-Type": "application/x-new", "Cache-Control": "public, max-age=31536000, immutable"})
 	if _, err := r.Restamp(t.Context(), "packages/nothing", after); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("Restamp of what is not there: %v", err)
 	}

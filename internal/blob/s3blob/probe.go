@@ -22,31 +22,33 @@ import (
 type Finding struct {
 	What   string `json:"what"`
 	OK     bool   `json:"ok"`
-	Needed bool   `json:"needed"` // nothing works without it
+	Needed bool   `json:"needed"` // the bucket must not be used without it
 	// Detail says, where it is not OK, why, and what is done without it.
 	Detail string `json:"detail,omitempty"`
 }
 
 // probe is an ability and how it is tried. without says what follows if it is
-// missing; "" means that it is needed.
+// missing.
 type probe struct {
-	what, without string
-	try           func(*prober, context.Context) error
+	what    string
+	needed  bool
+	without string
+	try     func(*prober, context.Context) error
 }
 
 var probes = []probe{
-	{"list objects", "", (*prober).lists},
-	{"store, read and delete", "", (*prober).stores},
-	{"keep Content-Type, Content-Disposition and Cache-Control", "", (*prober).keeps},
-	{"read ranges", "", (*prober).ranges},
-	{"store in parts", "", (*prober).parts},
-	{"store only what is not there (If-None-Match)", "two nodes that store the same object at the same time write it twice", (*prober).conditions},
-	{"the same for parts", "two nodes that store the same large object at the same time write it twice", (*prober).partConditions},
-	{"compose from ranges (UploadPartCopy)", "large indexes are sent again whole when they change", (*prober).copies},
-	{"refresh attributes in place (CopyObject)", "reindex-everything cannot refresh stored objects", (*prober).restamps},
-	{"links that clients can use", "clients cannot be redirected to the bucket; correct s3_public_endpoint or s3_signature_version, or use CloudFront", (*prober).links},
-	{"refuse what is not signed", "THE BUCKET IS PUBLIC: private packages can be read by anybody; block public access", (*prober).private},
-	{"list and abort uploads", "parts of uploads that were cut off stay, and cost; give the bucket a lifecycle rule that aborts incomplete uploads", (*prober).aborts},
+	{"list objects", true, "", (*prober).lists},
+	{"store, read and delete", true, "", (*prober).stores},
+	{"keep Content-Type, Content-Disposition and Cache-Control", true, "", (*prober).keeps},
+	{"read ranges", true, "", (*prober).ranges},
+	{"store in parts", true, "", (*prober).parts},
+	{"store only what is not there (If-None-Match)", false, "two nodes that store the same object at the same time write it twice", (*prober).conditions},
+	{"the same for parts", false, "two nodes that store the same large object at the same time write it twice", (*prober).partConditions},
+	{"compose from ranges (UploadPartCopy)", false, "large indexes are sent again whole when they change", (*prober).copies},
+	{"refresh attributes in place (CopyObject)", false, "reindex-everything cannot refresh stored objects", (*prober).restamps},
+	{"links that clients can use", false, "clients cannot be redirected to the bucket; correct s3_public_endpoint or s3_signature_version, or use CloudFront", (*prober).links},
+	{"refuse what is not signed", true, "THE BUCKET IS PUBLIC: private packages can be read by anybody; block public access", (*prober).private},
+	{"list and abort uploads", false, "parts of uploads that were cut off stay, and cost; give the bucket a lifecycle rule that aborts incomplete uploads", (*prober).aborts},
 }
 
 // prober tries abilities below one key.
@@ -61,7 +63,7 @@ func (s *Store) Probe(ctx context.Context) []Finding {
 	p := &prober{s, "indexes/probe-" + strings.ToLower(rand.Text())}
 	findings := make([]Finding, 0, len(probes))
 	for _, probe := range probes {
-		f := Finding{What: probe.what, OK: true, Needed: probe.without == ""}
+		f := Finding{What: probe.what, OK: true, Needed: probe.needed}
 		if err := probe.try(p, ctx); err != nil {
 			f.OK, f.Detail = false, err.Error()
 			if probe.without != "" {

@@ -34,6 +34,9 @@ func (s *Store) restamp(ctx context.Context, key string, h headers) (bool, error
 	if err != nil {
 		return false, missing(err)
 	}
+	if h.contentType == nil {
+		h.contentType = have.ContentType
+	}
 	same := func(a, b *string) bool { return aws.ToString(a) == aws.ToString(b) }
 	if same(have.ContentType, h.contentType) && same(have.ContentEncoding, h.encoding) && same(have.ContentDisposition, h.disposition) && same(have.CacheControl, h.cacheControl) {
 		return false, nil
