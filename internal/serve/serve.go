@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/blob"
 	"packagecloud/internal/collect"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
@@ -102,6 +103,7 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 		collector.Run(background, collectInterval)
 	})
 	wg.Go(func() { reload(background, n) })
+	wg.Go(func() { tidy(background, n) })
 	defer wg.Wait()
 	defer stop()
 
@@ -156,6 +158,26 @@ func reload(ctx context.Context, n *node.Node) {
 		}
 		if err := n.ReloadCatalog(ctx); err != nil && ctx.Err() == nil {
 			n.Log.Error("cannot read the distributions", "error", err)
+		}
+	}
+}
+
+// tidy has the storage forget what killed processes left, now and once a day.
+func tidy(ctx context.Context, n *node.Node) {
+	store, ok := n.Blobs.(blob.Tidier)
+	if !ok {
+		return
+	}
+	ticker := time.NewTicker(24 * time.Hour)
+	defer ticker.Stop()
+	for {
+		if err := store.Tidy(ctx); err != nil && ctx.Err() == nil {
+			n.Log.Warn("cannot tidy the storage", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
 		}
 	}
 }
