@@ -26,6 +26,8 @@ const (
 	// leaseTime is how long a scope stays leased to a worker that has died.
 	// Workers renew their lease three times in that time.
 	leaseTime = 30 * time.Second
+	// releaseTime bounds how long giving a lease back may take.
+	releaseTime = 10 * time.Second
 	// pollInterval is how often an idle worker looks for work that nobody told
 	// it of: that of other nodes.
 	pollInterval = time.Second
@@ -164,10 +166,10 @@ func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease s
 			// The store tells clients when a file was stored, in seconds.
 			rested = end.Add(time.Second)
 		}
-		return w.DB.Update(ctx, func(tx *db.Tx) error { return tx.ReleaseLease(ctx, scope.ID, lease, rested) })
+		return w.release(ctx, scope.ID, lease, rested)
 	}
 	if ctx.Err() != nil {
-		return w.giveUp(ctx, scope.ID, lease)
+		return w.release(ctx, scope.ID, lease, w.Now())
 	}
 	if errors.Is(err, db.ErrLeaseLost) || errors.Is(context.Cause(leased), db.ErrLeaseLost) {
 		w.Log.WarnContext(ctx, "a publication lost its lease", "distribution", scope.Distro.String(), "repository", scope.RepositoryID)
@@ -179,14 +181,12 @@ func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease s
 	})
 }
 
-// giveUp returns a lease when the worker is being stopped, so that the scope
-// need not wait until it runs out.
-func (w *Worker) giveUp(ctx context.Context, scopeID int64, lease string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+// release gives a lease back, also when the worker is being stopped, so that the
+// scope need not wait until it runs out.
+func (w *Worker) release(ctx context.Context, scopeID int64, lease string, notBefore time.Time) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
-	err := w.DB.Update(ctx, func(tx *db.Tx) error {
-		return tx.ReleaseLease(ctx, scopeID, lease, w.Now())
-	})
+	err := w.DB.Update(ctx, func(tx *db.Tx) error { return tx.ReleaseLease(ctx, scopeID, lease, notBefore) })
 	if errors.Is(err, db.ErrLeaseLost) {
 		return nil
 	}
