@@ -45,3 +45,9 @@ type Tidier interface {
 	// Tidy removes what was left days ago. It may run beside everything else.
 	Tidy(ctx context.Context) error
 }
+
+// Described is an Object of a store that keeps attributes with its objects.
+type Described interface {
+	// Attributes are what was stored with the object; Class is not among them.
+	Attributes() Attributes
+}

@@ -78,6 +78,13 @@ type Config struct {
 	CloudFrontLogBucket      string
 	CloudFrontIPv6           *bool // nil to leave it as it is
 	CloudFrontHTTP3          *bool // likewise
+
+	// EdgeURL is where our own edge is, nil for none. S3Bucket and
+	// CloudFrontSecret are set then. CloudFront goes before it, if enabled.
+	EdgeURL            *url.URL
+	EdgeListenAddress  string
+	EdgeCacheDirectory string
+	EdgeCacheSize      int64 // bytes
 }
 
 // Load reads the configuration file at path and the environment, given as by
@@ -168,6 +175,7 @@ func (l *loader) derive(haveFile bool) {
 		c.DirectMetadataSize = 64 << 10
 	}
 	c.MasterKeyFile = cmp.Or(c.MasterKeyFile, filepath.Join(c.DataDirectory, "master.key"))
+	c.EdgeCacheDirectory = cmp.Or(c.EdgeCacheDirectory, filepath.Join(c.DataDirectory, "edge-cache"))
 	c.IndexWorkers = cmp.Or(c.IndexWorkers, runtime.NumCPU())
 	c.PIDFile = cmp.Or(c.PIDFile, filepath.Join(c.DataDirectory, "packagecloud.pid"))
 }
@@ -177,6 +185,7 @@ func (l *loader) derive(haveFile bool) {
 func (l *loader) check(finished bool) {
 	l.together("tls_certificate_file", "tls_key_file")
 	l.together("aws_access_key", "aws_secret_key")
+	l.checkEdge()
 	if !l.config.CloudFrontEnabled || !finished {
 		return
 	}
@@ -190,6 +199,24 @@ func (l *loader) check(finished bool) {
 		if k := railsKey(needed.name); !l.has(k) {
 			l.problem(l.sources[enabled], fmt.Sprintf("%s is true, but %s is not set", l.sources[enabled].name, k), needed.hint)
 		}
+	}
+}
+
+// checkEdge looks at what is needed to send clients to our own edge.
+func (l *loader) checkEdge() {
+	c, edge := l.config, railsKey("edge_url")
+	if c.EdgeURL == nil {
+		return
+	}
+	wrong := func(message, hint string) { l.problem(l.sources[edge], l.sources[edge].name+" "+message, hint) }
+	if secret := railsKey("cloudfront_secret"); !l.has(secret) {
+		wrong(fmt.Sprintf("is set without %s", secret), "run packagecloud-ctl generate-cloudfront-secret")
+	}
+	if bucket := railsKey("s3_bucket"); !l.has(bucket) {
+		wrong(fmt.Sprintf("is set without %s", bucket), "the edge fetches packages from a bucket: name it")
+	}
+	if c.EdgeURL.Hostname() == c.ExternalURL.Hostname() {
+		wrong("has the host name of external_url", "give it another one: npm and wget would send their token to it")
 	}
 }
 

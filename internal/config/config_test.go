@@ -61,6 +61,9 @@ func defaults() *Config {
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           "text",
 		S3Region:            "us-east-1",
+		EdgeListenAddress:   "127.0.0.1:8081",
+		EdgeCacheDirectory:  "/var/opt/packagecloud/edge-cache",
+		EdgeCacheSize:       10 << 30,
 		S3SignatureVersion:  4,
 		DirectMetadataSize:  64 << 10,
 	}
@@ -82,6 +85,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := defaults()
 	want.DataDirectory, want.MasterKeyFile, want.PIDFile = "./data", "data/master.key", "data/packagecloud.pid"
+	want.EdgeCacheDirectory = "data/edge-cache"
 	got, err = Load("", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +140,7 @@ func TestLoad(t *testing.T) {
 		{"data folder", rails + "['data_directory'] = '/srv'", nil,
 			func(c *Config) {
 				c.DataDirectory, c.MasterKeyFile, c.PIDFile = "/srv", "/srv/master.key", "/srv/packagecloud.pid"
+				c.EdgeCacheDirectory = "/srv/edge-cache"
 			}},
 		{"number in the environment", "", []string{"PACKAGECLOUD_S3_SIGNATURE_VERSION=2"}, func(c *Config) { c.S3SignatureVersion = 2 }},
 		{"boolean in the environment", "", []string{"PACKAGECLOUD_S3_PATH_STYLE=true"}, func(c *Config) { c.S3PathStyle = true }},
@@ -207,6 +212,12 @@ func TestTogether(t *testing.T) {
 		{cloudFront + rails + "['cloudfront_enabled'] = true", nil},
 		{cloudFront + rails + "['cloudfront_enabled'] = true\n" + rails + "['s3_bucket'] = nil", []string{"packagecloud.rb:5: packagecloud_rails['cloudfront_enabled'] is true, but packagecloud_rails['s3_bucket'] is not set (CloudFront serves packages from a bucket: name it)"}},
 		{rails + "['cloudfront_enabled'] = false", nil},
+		{cloudFront + rails + "['edge_url'] = 'https://downloads.example.com'", nil},
+		{rails + "['edge_url'] = 'http://localhost:81'", []string{
+			"packagecloud.rb:1: packagecloud_rails['edge_url'] is set without packagecloud_rails['cloudfront_secret'] (run packagecloud-ctl generate-cloudfront-secret)",
+			"packagecloud.rb:1: packagecloud_rails['edge_url'] is set without packagecloud_rails['s3_bucket'] (the edge fetches packages from a bucket: name it)",
+			"packagecloud.rb:1: packagecloud_rails['edge_url'] has the host name of external_url (give it another one: npm and wget would send their token to it)",
+		}},
 		{cloudFront, nil},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ var keys = []key{
 	{
 		name: "external_url", initial: "http://localhost:8080",
 		doc:     "The address under which clients reach the server. It stands in install scripts, repository files and download links, so it must be the one that machines see, behind a proxy that of the proxy. It has no path.",
-		example: `'https://packages.example.com'`, setter: externalURL(),
+		example: `'https://packages.example.com'`, setter: originURL(func(c *Config) **url.URL { return &c.ExternalURL }),
 	},
 	{
 		group: rails, name: "listen_address", initial: "127.0.0.1:8080",
@@ -221,6 +222,26 @@ var keys = []key{
 		group: rails, name: "cloudfront_http3", computed: "as the distribution has it; `true` for a new one",
 		doc:     "Whether CloudFront speaks HTTP/3 beside HTTP/2. Takes effect by `packagecloud-ctl setup-cloudfront`.",
 		example: `false`, setter: optional(func(c *Config) **bool { return &c.CloudFrontHTTP3 }),
+	},
+	{
+		group: rails, name: "edge_url", computed: "none",
+		doc:     "The address under which clients reach `packagecloud edge`, to which the server then sends them for packages. Its host name must differ from that of `external_url`, because some clients would send their token along. Needs `s3_bucket`, and `cloudfront_secret`, which signs the links. While `cloudfront_enabled` is true they go to CloudFront.",
+		example: `'https://downloads.example.com'`, setter: originURL(func(c *Config) **url.URL { return &c.EdgeURL }),
+	},
+	{
+		group: rails, name: "edge_listen_address", initial: "127.0.0.1:8081",
+		doc:     "The address and port that `packagecloud edge` listens on.",
+		example: `':8081'`, setter: address(func(c *Config) *string { return &c.EdgeListenAddress }),
+	},
+	{
+		group: rails, name: "edge_cache_directory", computed: "`edge-cache` in the data folder",
+		doc:     "The folder where `packagecloud edge` keeps copies of packages. Each process needs its own; nothing is lost with it.",
+		example: `'/var/cache/packagecloud'`, setter: text(func(c *Config) *string { return &c.EdgeCacheDirectory }),
+	},
+	{
+		group: rails, name: "edge_cache_size", initial: "10GiB",
+		doc:     "How much of the disk these copies may take. An object larger than half of it is not kept.",
+		example: `'500GiB'`, setter: size(1<<20, func(c *Config) *int64 { return &c.EdgeCacheSize }),
 	},
 	{
 		group: rails, name: "enterprise_license_key", computed: "none", secret: true,

@@ -262,7 +262,8 @@ func address(field func(*Config) *string) setter {
 	})
 }
 
-func externalURL() setter {
+// originURL is a URL without a path.
+func originURL(field func(*Config) **url.URL) setter {
 	return setter{"URL", func(c *Config, value any) error {
 		s, ok := value.(string)
 		if !ok {
@@ -276,7 +277,7 @@ func externalURL() setter {
 			return &valueError{fmt.Sprintf("has the path %s: the server is at the root of its host", show(u.Path)), "give the server a host name of its own, such as https://packages.example.com"}
 		}
 		u.RawPath = ""
-		c.ExternalURL = u
+		*field(c) = u
 		return nil
 	}}
 }

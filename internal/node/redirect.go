@@ -16,15 +16,14 @@ type Redirect interface {
 	Link(ctx context.Context, key string, size int64) (string, error)
 }
 
-// openRedirect tells where clients are sent: to CloudFront if that is enabled,
-// or else to the bucket. It is nil where the server sends the bytes.
+// openRedirect tells where clients are sent: to CloudFront or our own edge if
+// there is one, or else to the bucket. It is nil where the server sends the bytes.
 func openRedirect(c *config.Config, blobs blob.Store) (Redirect, error) {
-	if c.CloudFrontEnabled {
-		keys, err := edge.NewKeys(c.CloudFrontSecret.Reveal())
-		if err != nil {
-			return nil, fmt.Errorf("cloudfront_secret: %w", err)
-		}
-		return cloudFront{&edge.Signer{Origin: "https://" + c.CloudFrontPackagesDomain, Keys: keys}}, nil
+	switch {
+	case c.CloudFrontEnabled:
+		return openEdge(c, "https://"+c.CloudFrontPackagesDomain)
+	case c.EdgeURL != nil:
+		return openEdge(c, c.EdgeURL.String())
 	}
 	if l, ok := blobs.(blob.Linker); ok {
 		return bucket{l}, nil
@@ -32,10 +31,31 @@ func openRedirect(c *config.Config, blobs blob.Store) (Redirect, error) {
 	return nil, nil
 }
 
-type cloudFront struct{ signer *edge.Signer }
+func openEdge(c *config.Config, origin string) (Redirect, error) {
+	keys, err := EdgeKeys(c)
+	if err != nil {
+		return nil, err
+	}
+	return signer{&edge.Signer{Origin: origin, Keys: keys}}, nil
+}
 
-func (f cloudFront) Link(_ context.Context, key string, size int64) (string, error) {
-	return f.signer.URL(key, size), nil
+// EdgeKeys are the secrets of links; the first one signs.
+func EdgeKeys(c *config.Config) (*edge.Keys, error) {
+	secrets := []string{c.CloudFrontSecret.Reveal()}
+	if second := c.CloudFrontSecondSecret.Reveal(); second != "" {
+		secrets = append(secrets, second)
+	}
+	keys, err := edge.NewKeys(secrets...)
+	if err != nil {
+		return nil, fmt.Errorf("cloudfront_secret, cloudfront_second_secret: %w", err)
+	}
+	return keys, nil
+}
+
+type signer struct{ *edge.Signer }
+
+func (s signer) Link(_ context.Context, key string, size int64) (string, error) {
+	return s.URL(key, size), nil
 }
 
 type bucket struct{ linker blob.Linker }

@@ -30,7 +30,7 @@ folder ./data. Administer it with packagecloud-ctl, push with package_cloud.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(version), sampleCommand())
+	root.AddCommand(serveCommand(version), edgeCommand(version), sampleCommand())
 	return root
 }
 

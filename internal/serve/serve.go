@@ -19,6 +19,7 @@ import (
 	"packagecloud/internal/auth"
 	"packagecloud/internal/blob"
 	"packagecloud/internal/collect"
+	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
 	"packagecloud/internal/server"
@@ -111,18 +112,17 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 	if first != nil {
 		first.print(out, c.ExternalURL.String())
 	}
-	return listen(ctx, n, handler, listener)
+	return listen(ctx, c, n.Log, handler, listener)
 }
 
 // listen serves HTTP until the context ends.
-func listen(ctx context.Context, n *node.Node, handler http.Handler, l net.Listener) error {
-	c := n.Config
+func listen(ctx context.Context, c *config.Config, log *slog.Logger, handler http.Handler, l net.Listener) error {
 	s := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(n.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
 	go func() {
@@ -137,7 +137,7 @@ func listen(ctx context.Context, n *node.Node, handler http.Handler, l net.Liste
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	n.Log.Info("stopping")
+	log.Info("stopping")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	if err := s.Shutdown(end); err != nil {

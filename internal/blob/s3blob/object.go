@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type object struct {
 	store *Store
 	ctx   context.Context //nolint:containedctx // that of Open: readers have none
 	info  blob.Info
+	about blob.Attributes
 
 	offset int64   // of the next Read
 	stream *stream // nil if there is none
@@ -49,7 +51,11 @@ func (s *Store) Open(ctx context.Context, key string) (blob.Object, error) {
 		return nil, wrap("open", key, err)
 	}
 	info := blob.Info{Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified)}
-	return &object{store: s, ctx: ctx, info: info, stream: first}, nil
+	about := blob.Attributes{ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding)}
+	if _, parameters, err := mime.ParseMediaType(aws.ToString(out.ContentDisposition)); err == nil {
+		about.Filename = parameters["filename"]
+	}
+	return &object{store: s, ctx: ctx, info: info, about: about, stream: first}, nil
 }
 
 // stream is the body of an answer, which ends if it stands still.
@@ -99,6 +105,9 @@ func (t *stream) close() {
 
 // Info implements blob.Object.
 func (o *object) Info() blob.Info { return o.info }
+
+// Attributes implements blob.Described.
+func (o *object) Attributes() blob.Attributes { return o.about }
 
 // Read implements io.Reader. A stream that breaks is taken up where it broke.
 func (o *object) Read(p []byte) (int, error) {
