@@ -42,7 +42,7 @@ type Entry struct {
 }
 
 func (e Entry) String() string {
-	s := fmt.Sprintf("%s %s: %d", e.Method, e.URL, e.Status)
+	s := fmt.Sprintf("%s %s%s: %d", e.Method, e.Host, e.URL, e.Status)
 	if e.Result != "" {
 		s += " " + string(e.Result)
 	}
