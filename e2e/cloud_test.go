@@ -40,6 +40,7 @@ type cloud struct {
 	inside  string // URL of the bucket for the server, with its settings
 	address string // of the edges
 	control string // URL: see controls
+	going   atomic.Bool
 
 	secret, distribution, domain string // of CloudFront, once it is set up
 }
@@ -140,9 +141,9 @@ func (c *cloud) serverEnvironment() []string {
 
 // environment is what scripts need to reach the edges.
 func (c *cloud) environment() []string {
-	environment := []string{"CONTROL=" + c.control}
+	environment := []string{"CONTROL=" + c.control, "ADDRESS=" + c.address, "AUTHORITY=" + string(c.authority.PEM)}
 	if c.domain != "" {
-		environment = append(environment, "HOSTS="+c.address+" "+c.domain, "AUTHORITY="+string(c.authority.PEM))
+		environment = append(environment, "HOSTS="+c.address+" "+c.domain)
 	}
 	return environment
 }
@@ -169,6 +170,9 @@ func (c *cloud) controls() http.Handler {
 		for _, e := range c.Entries() {
 			fmt.Fprintln(w, e)
 		}
+	})
+	mux.HandleFunc("/going", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, map[bool]string{true: "yes", false: "no"}[c.going.Load()])
 	})
 	mux.HandleFunc("/forget", func(http.ResponseWriter, *http.Request) { c.Reset(); c.Heal() })
 	// A link to the object of another one, that is good for some seconds.

@@ -23,7 +23,7 @@ import (
 func (c *cloud) runner(secrets ...string) *provision.Runner {
 	shared := aws.Config{Region: c.bucket.Region, BaseEndpoint: &c.awsURL, Credentials: credentials.NewStaticCredentialsProvider(c.bucket.AccessKey, c.bucket.SecretKey, "")}
 	return &provision.Runner{
-		AWS: provision.NewAWS(shared, c.bucket.Region, c.inside, true),
+		AWS: provision.NewAWS(shared, provision.Connection{BucketRegion: c.bucket.Region, BucketEndpoint: c.inside, PathStyle: true}),
 		Settings: provision.Settings{
 			Bucket: c.bucket.Name, Region: c.bucket.Region, Secrets: secrets, DistributionID: c.distribution,
 			Plaintext: function.Plaintext, Context: function.Context(provision.Name),
@@ -35,11 +35,13 @@ func (c *cloud) runner(secrets ...string) *provision.Runner {
 	}
 }
 
-// deploy sets CloudFront up.
-func (c *cloud) deploy(t testing.TB) {
+// deploy sets CloudFront up. The access "" is the default.
+func (c *cloud) deploy(t testing.TB, access provision.Access) {
 	t.Helper()
 	c.secret = edge.GenerateSecret()
-	result, err := c.runner(c.secret).Run(t.Context(), provision.Everything)
+	r := c.runner(c.secret)
+	r.Settings.Access = access
+	result, err := r.Run(t.Context(), provision.Everything)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func ways(t *testing.T, run func(t *testing.T, c *cloud, s *instance)) {
 		t.Parallel()
 		c := newCloud(t)
 		c.startEdges(t)
-		c.deploy(t)
+		c.deploy(t, "")
 		run(t, c, start(t, c.serverEnvironment()...))
 	})
 }

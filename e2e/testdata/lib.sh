@@ -4,13 +4,15 @@ work=$(mktemp -d)
 cd "$work"
 chmod 755 "$work" # apt reads files as _apt
 
-# A domain of CloudFront leads to the stand-in, whose authority is trusted.
-if [ -n "${HOSTS:-}" ]; then
-  bundle=/etc/ssl/certs/ca-certificates.crt
-  echo "$HOSTS" >> /etc/hosts
+# trust HOSTS: a name leads to the stand-in for CloudFront, whose authority is
+# trusted.
+trust() {
+  local bundle=/etc/ssl/certs/ca-certificates.crt
+  echo "$1" >> /etc/hosts
   echo "$AUTHORITY" >> $bundle
   export SSL_CERT_FILE=$bundle REQUESTS_CA_BUNDLE=$bundle NODE_EXTRA_CA_CERTS=$bundle
-fi
+}
+if [ -n "${HOSTS:-}" ]; then trust "$HOSTS"; fi
 
 fail() {
   echo "FAILED: $*" >&2

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"packagecloud/internal/edge"
+	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/provision"
+)
+
+// TestSetupPage does what the set-up page says, on a machine of its own.
+func TestSetupPage(t *testing.T) {
+	needTools(t, "apt-get", "dnf", "dpkg-deb", "rpmbuild", "curl")
+	c := newCloud(t)
+	c.startEdges(t)
+	s := &instance{URL: "http://" + freeAddress(t)}
+	configuration := []string{"external_url '" + s.URL + "'"}
+	for key, value := range map[string]string{
+		"listen_address": strings.TrimPrefix(s.URL, "http://"), "direct_metadata_size": "0",
+		"aws_access_key": c.bucket.AccessKey, "aws_secret_key": c.bucket.SecretKey,
+		"s3_bucket": c.bucket.Name, "s3_region": c.bucket.Region, "s3_endpoint": c.inside, "s3_public_endpoint": c.front,
+	} {
+		configuration = append(configuration, "packagecloud_rails['"+key+"'] = '"+value+"'")
+	}
+	configuration = append(configuration, "packagecloud_rails['s3_path_style'] = true")
+	s.script(t.Context(), t, "setup-page.sh", append(c.environment(), "PRIVATE=0", "CONFIGURATION="+strings.Join(configuration, "\n"),
+		"AWS_ENDPOINT_URL="+c.awsURL, "AWS_EC2_METADATA_DISABLED=true", "FRONT="+strings.TrimPrefix(c.front, "http://"))...)
+	if t.Failed() {
+		t.Logf("the log:\n%s", c.Entries())
+	}
+}
+
+// TestChangesWhileInstalling changes what stands between machines that install
+// all the time and the bucket: how CloudFront reads it, and the secret of the
+// links. No download may fail, and nothing may be refused.
+func TestChangesWhileInstalling(t *testing.T) {
+	needTools(t, "apt-get", "dnf", "curl")
+	c := newCloud(t)
+	c.startEdges(t)
+	c.aws.DeployPolls, c.aws.PrincipalDelay = 2, 1
+	c.deploy(t, provision.AccessIdentity)
+	var s *instance
+	balancer := patientBalancer(t, func() string { return strings.TrimPrefix(s.URL, "http://") })
+	s = start(t, append(c.serverEnvironment(), "PACKAGECLOUD_EXTERNAL_URL="+balancer)...)
+	s.createRepository(t, "demo")
+	if _, err := s.push(t.Context(), "admin/demo", jammy, "hello.deb", debtest.Package{Name: "hello"}.Build(), "?wait=indexed"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.push(t.Context(), "admin/demo", el9, "hello.rpm", rpmtest.Package{Name: "hello"}.Build(), "?wait=indexed"); err != nil {
+		t.Fatal(err)
+	}
+
+	c.going.Store(true)
+	var machines sync.WaitGroup
+	for _, name := range []string{"loop-apt.sh", "loop-dnf.sh"} {
+		machines.Go(func() { s.script(t.Context(), t, name, append(c.environment(), "PRIVATE=0", "URL="+balancer)...) })
+	}
+	// Nothing stays cached, so that every download needs the bucket.
+	machines.Go(func() {
+		for c.going.Load() {
+			for _, e := range c.edges {
+				e.Invalidate()
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	first, second := c.secret, edge.GenerateSecret()
+	steps := []struct {
+		name    string
+		change  func(*provision.Settings)
+		restart bool // the server then signs with the second secret
+	}{
+		{"to OAC", func(s *provision.Settings) { s.Access, s.Migrate = provision.AccessControl, true }, false},
+		{"without the OAI", func(s *provision.Settings) { s.Access, s.Migrate, s.RemoveOld = provision.AccessControl, true, true }, false},
+		{"a second secret", func(s *provision.Settings) { s.Secrets = []string{first, second} }, true},
+		{"the second secret alone", func(s *provision.Settings) { s.Secrets = []string{second} }, false},
+	}
+	for _, step := range steps {
+		r := c.runner(first)
+		step.change(&r.Settings)
+		// The edges differ while a change is in progress.
+		r.Sleep = func(context.Context, time.Duration) error { time.Sleep(2 * time.Second); return nil }
+		if _, err := r.Run(t.Context(), provision.Everything); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		if step.restart {
+			s.stop(t)
+			s.environment = append(s.environment, "PACKAGECLOUD_CLOUDFRONT_SECRET="+second)
+			s.run(t)
+		}
+		// Longer than any link of these machines is used.
+		time.Sleep(4 * time.Second)
+	}
+	c.going.Store(false)
+	machines.Wait()
+	c.check(t)
+}
+
+// patientBalancer stands before a server and waits while it is restarted, as a
+// balancer with several nodes need not.
+func patientBalancer(t testing.TB, server func() string) (url string) {
+	dial := func(ctx context.Context, network, _ string) (c net.Conn, err error) {
+		for range 200 {
+			if c, err = new(net.Dialer).DialContext(ctx, network, server()); err == nil {
+				return c, nil
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		return nil, err
+	}
+	return "http://" + listen(t, &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "server", r.In.Host
+		},
+		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true},
+		ErrorLog:  log.New(io.Discard, "", 0),
+	}, "127.0.0.1:0")
+}
