@@ -38,6 +38,7 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "deny":
 		fake.denied = args[1]
 	case "calls":
+		fmt.Fprintln(ts.Stdout(), "calls") // else what was there before would stay
 		for _, c := range fake.Checks()[fake.seen:] {
 			fmt.Fprintln(ts.Stdout(), c.Action)
 		}

@@ -82,7 +82,7 @@ func refused(err error, action, resource string) error {
 
 func (r *Runner) createKey(ctx context.Context, o *Observed) error {
 	out, err := r.AWS.KMS.CreateKey(ctx, &kms.CreateKeyInput{
-		Description: aws.String("packagecloud: encrypts the secrets of the CloudFront function"),
+		Description: aws.String(keyDescription),
 		Policy:      aws.String(keyPolicy(o.Account).String()),
 		Tags:        []kmstypes.Tag{{TagKey: aws.String(Tag), TagValue: aws.String(tagValue)}},
 	})
@@ -109,7 +109,7 @@ func (r *Runner) doRole(ctx context.Context, o *Observed, v Verb) error {
 	switch v {
 	case createRole:
 		_, err = r.AWS.IAM.CreateRole(ctx, &iam.CreateRoleInput{
-			RoleName: aws.String(Name), AssumeRolePolicyDocument: aws.String(trust), Description: aws.String("packagecloud: runs the CloudFront function"),
+			RoleName: aws.String(Name), AssumeRolePolicyDocument: aws.String(trust), Description: aws.String(roleDescription),
 			Tags: []iamtypes.Tag{{Key: aws.String(Tag), Value: aws.String(tagValue)}},
 		})
 		return refused(err, "iam:CreateRole", o.roleARN())
@@ -160,7 +160,7 @@ func (r *Runner) doFunction(ctx context.Context, o *Observed, v Verb) error {
 	}
 	if v == createFunction {
 		_, err := r.AWS.Lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{
-			FunctionName: aws.String(Name), Description: aws.String("packagecloud: checks the signatures of download links"),
+			FunctionName: aws.String(Name), Description: aws.String(functionDescription),
 			Role: aws.String(o.roleARN()), Runtime: runtime, Handler: aws.String(handler), MemorySize: aws.Int32(memory), Timeout: aws.Int32(timeout),
 			Code: &lambdatypes.FunctionCode{ZipFile: zip}, Tags: map[string]string{Tag: tagValue},
 		})

@@ -38,7 +38,11 @@ const (
 	// are ours as well, and keep it.
 	tagValue = "true"
 
-	keyAlias        = "alias/" + Name
+	keyAlias            = "alias/" + Name
+	keyDescription      = "packagecloud: encrypts the secrets of the CloudFront function"
+	roleDescription     = "packagecloud: runs the CloudFront function"
+	functionDescription = "packagecloud: checks the signatures of download links"
+
 	cachePolicyName = "packagecloud_packages"
 	originID        = "packagecloud-s3"
 

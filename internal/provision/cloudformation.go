@@ -1,0 +1,252 @@
+package provision
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+type m = map[string]any
+
+// CloudFormation writes the desired state as a template of CloudFormation, for
+// a stack in us-east-1. The stack is made twice: once to have the key, and once
+// more with what the key makes of the secrets.
+func CloudFormation(s *Settings) ([]byte, error) {
+	d, err := newDesign(s)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `# Downloads of packagecloud through CloudFront, from the bucket %s.
+# The stack must be in us-east-1. It is made in two steps, because the secrets are
+# encrypted with a key of its own:
+#   1. make the stack with Ciphertext left empty: it has the key only
+#   2. packagecloud-ctl cloudfront-template --encrypt <KeyArn, an output>
+#   3. update the stack with what that prints as Ciphertext
+# The tag of the bucket is yours to set: %s
+`, s.Bucket, Tag)
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(d.stack()); err != nil {
+		return nil, fmt.Errorf("write the template: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// stack is the template in its own order.
+func (d *design) stack() any {
+	return struct {
+		Version     string `yaml:"AWSTemplateFormatVersion"`
+		Description string `yaml:"Description"`
+		Parameters  m      `yaml:"Parameters"`
+		Conditions  m      `yaml:"Conditions"`
+		Resources   m      `yaml:"Resources"`
+		Outputs     m      `yaml:"Outputs"`
+	}{
+		"2010-09-09", "packagecloud: downloads through CloudFront",
+		m{
+			"Ciphertext":         m{"Type": "String", "Default": "", "Description": "What packagecloud-ctl cloudfront-template --encrypt prints; empty at first"},
+			"ChangeBucketPolicy": m{"Type": "String", "AllowedValues": []string{"replace", "by-hand"}, "Description": "replace puts our statement in the place of the whole policy of the bucket. If it has one already, choose by-hand and add the output BucketStatement yourself"},
+		},
+		m{
+			"Encrypted":      m{"Fn::Not": []any{m{"Fn::Equals": []any{m{"Ref": "Ciphertext"}, ""}}}},
+			"ReplacesPolicy": m{"Fn::And": []any{m{"Condition": "Encrypted"}, m{"Fn::Equals": []any{m{"Ref": "ChangeBucketPolicy"}, "replace"}}}},
+		},
+		d.resources(),
+		m{
+			"KeyArn":          m{"Value": m{"Fn::GetAtt": []string{"Key", "Arn"}}},
+			"DistributionId":  m{"Condition": "Encrypted", "Description": "cloudfront_distribution_id", "Value": m{"Ref": "Distribution"}},
+			"Domain":          m{"Condition": "Encrypted", "Description": "cloudfront_packages_domain", "Value": m{"Fn::GetAtt": []string{"Distribution", "DomainName"}}},
+			"BucketStatement": m{"Condition": "Encrypted", "Description": "The statement for the policy of the bucket", "Value": m{"Fn::Sub": compact(d.bucket.Statement[0])}},
+		},
+	}
+}
+
+func compact(v any) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, []byte(plainJSON(v))); err != nil {
+		panic(err) // it was written a moment ago
+	}
+	return b.String()
+}
+
+func (d *design) resources() m {
+	tags := []m{{"Key": Tag, "Value": tagValue}}
+	version := "Version" + strings.ToUpper(d.codeID)
+	when := func(kind string, properties m) m {
+		return m{"Type": kind, "Condition": "Encrypted", "Properties": properties}
+	}
+	r := m{
+		"Key": m{"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
+			"Description": keyDescription, "KeyPolicy": d.key, "Tags": tags,
+		}},
+		"KeyAlias": m{"Type": "AWS::KMS::Alias", "Properties": m{"AliasName": keyAlias, "TargetKeyId": "${Key}"}},
+		"Role": m{"Type": "AWS::IAM::Role", "Properties": m{
+			"RoleName": Name, "Description": roleDescription, "AssumeRolePolicyDocument": d.trust, "Tags": tags,
+			"Policies": []m{{"PolicyName": Name, "PolicyDocument": d.role}},
+		}},
+		"Function": when("AWS::Lambda::Function", m{
+			"FunctionName": Name, "Description": functionDescription, "Role": "${Role.Arn}", "Runtime": string(runtime), "Handler": handler,
+			"MemorySize": memory, "Timeout": timeout, "Tags": tags,
+		}),
+		version: m{"Type": "AWS::Lambda::Version", "Condition": "Encrypted", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
+			"FunctionName": "${Function}", "Description": "packagecloud " + d.codeID,
+		}},
+		"CachePolicy":  when("AWS::CloudFront::CachePolicy", m{"CachePolicyConfig": tree(d.cache)}),
+		"Distribution": when("AWS::CloudFront::Distribution", m{"DistributionConfig": distributionTree(d), "Tags": tags}),
+		"BucketPolicy": m{"Type": "AWS::S3::BucketPolicy", "Condition": "ReplacesPolicy", "Properties": m{"Bucket": d.settings.Bucket, "PolicyDocument": d.bucket}},
+	}
+	if d.control != nil {
+		r["OriginAccessControl"] = when("AWS::CloudFront::OriginAccessControl", m{"OriginAccessControlConfig": tree(d.control)})
+	} else {
+		r["OriginAccessIdentity"] = when("AWS::CloudFront::CloudFrontOriginAccessIdentity", m{"CloudFrontOriginAccessIdentityConfig": m{"Comment": d.settings.reference()}})
+	}
+	for name, resource := range r {
+		r[name] = intrinsics(tree(resource), version)
+	}
+	// The code is full of ${...} of its own.
+	pieces := cut(d.bundle())
+	function := r["Function"].(m)["Properties"].(m)
+	function["Code"] = m{"ZipFile": m{"Fn::Join": []any{"", join(pieces, m{"Ref": "Ciphertext"}, m{"Fn::GetAtt": []string{"Key", "Arn"}})}}}
+	return r
+}
+
+// join puts what the key and the ciphertext are between the pieces of a text,
+// which has the key first.
+func join(pieces []string, ciphertext, key any) []any {
+	list := []any{pieces[0]}
+	for i, p := range pieces[1:] {
+		list = append(list, []any{key, ciphertext}[i], p)
+	}
+	return list
+}
+
+// tree is a value as maps and lists, without what is not set.
+func tree(v any) any {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types
+	}
+	var t any
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&t); err != nil {
+		panic(err)
+	}
+	return prune(t)
+}
+
+// prune takes out what is null, and numbers their Go types back.
+func prune(v any) any {
+	switch v := v.(type) {
+	case m:
+		for k, e := range v {
+			if e == nil || e == "" && k != "OriginAccessIdentity" && k != "Prefix" {
+				delete(v, k)
+				continue
+			}
+			v[k] = prune(e)
+		}
+	case []any:
+		for i := range v {
+			v[i] = prune(v[i])
+		}
+	case json.Number:
+		n, err := v.Int64()
+		if err == nil {
+			return n
+		}
+	}
+	return v
+}
+
+// distributionTree is the configuration in the words of CloudFormation: lists
+// have no Quantity, and some names differ.
+func distributionTree(d *design) m {
+	g := tree(d.config).(m)
+	delete(g, "CallerReference")
+	flat(g)
+	g["IPV6Enabled"] = g["IsIPV6Enabled"]
+	delete(g, "IsIPV6Enabled")
+	methods := g["DefaultCacheBehavior"].(m)
+	methods["CachedMethods"] = d.config.DefaultCacheBehavior.AllowedMethods.CachedMethods.Items
+	rename := func(in m, from, to string) {
+		if v, ok := in[from]; ok {
+			in[to] = v
+			delete(in, from)
+		}
+	}
+	if certificate, ok := g["ViewerCertificate"].(m); ok {
+		rename(certificate, "ACMCertificateArn", "AcmCertificateArn")
+		rename(certificate, "SSLSupportMethod", "SslSupportMethod")
+		delete(certificate, "CloudFrontDefaultCertificate")
+	}
+	if logging, ok := g["Logging"].(m); ok {
+		delete(logging, "Enabled")
+	}
+	if d.control == nil {
+		for _, o := range g["Origins"].([]any) {
+			delete(o.(m), "OriginAccessControlId")
+		}
+	}
+	return g
+}
+
+// flat replaces each list with a Quantity by its items.
+func flat(v m) {
+	for k, e := range v {
+		child, ok := e.(m)
+		if !ok {
+			continue
+		}
+		items, isList := child["Items"]
+		if _, counted := child["Quantity"]; counted {
+			v[k] = items
+			if !isList {
+				delete(v, k)
+			}
+			if list, ok := items.([]any); ok {
+				for _, item := range list {
+					if inner, ok := item.(m); ok {
+						flat(inner)
+					}
+				}
+			}
+			continue
+		}
+		flat(child)
+	}
+}
+
+// reference is a text that is nothing but one.
+var reference = regexp.MustCompile(`^\$\{([A-Za-z0-9]+)(?:\.([A-Za-z0-9]+))?\}$`)
+
+// intrinsics writes references as functions of CloudFormation.
+func intrinsics(v any, version string) any {
+	switch v := v.(type) {
+	case m:
+		for k, e := range v {
+			v[k] = intrinsics(e, version)
+		}
+	case []any:
+		for i := range v {
+			v[i] = intrinsics(v[i], version)
+		}
+	case string:
+		text := strings.ReplaceAll(v, "${Version}", "${"+version+"}")
+		match := reference.FindStringSubmatch(text)
+		switch {
+		case match != nil && match[2] != "":
+			return m{"Fn::GetAtt": []string{match[1], match[2]}}
+		case match != nil:
+			return m{"Ref": match[1]}
+		case strings.Contains(text, "${"):
+			return m{"Fn::Sub": text}
+		}
+	}
+	return v
+}

@@ -1,0 +1,243 @@
+package provision_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"go.yaml.in/yaml/v3"
+
+	"packagecloud/internal/edge/function"
+	"packagecloud/internal/provision"
+)
+
+// real are settings with the real function.
+func real(access provision.Access) *provision.Settings {
+	s := settings()
+	s.Access = access
+	s.Code = func(key string, ciphertext []byte, secrets ...string) ([]byte, error) {
+		return function.Zip(function.NewConfig(provision.Name, key, ciphertext, secrets...))
+	}
+	return &s
+}
+
+// tool finds a program of the project's scripts: it is missing at home, which
+// skips the test, or in CI, which fails it.
+func tool(t *testing.T, script string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), script).Output()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s: %v", script, err)
+		}
+		t.Skipf("%s: %v", script, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestLint lets cfn-lint and terraform fmt judge what is written.
+func TestLint(t *testing.T) {
+	programs := tool(t, "../../scripts/python-tools")
+	for name, s := range variants() {
+		t.Run(name, func(t *testing.T) {
+			text, err := provision.CloudFormation(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "t.yaml")
+			if err := os.WriteFile(path, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.CommandContext(t.Context(), programs+"/cfn-lint", path).CombinedOutput(); err != nil {
+				t.Errorf("cfn-lint: %v\n%s", err, out)
+			}
+			if strings.Contains(string(text), secret) {
+				t.Error("the secret is in the template")
+			}
+			text, err = provision.Terraform(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(text), secret) {
+				t.Error("the secret is in the configuration")
+			}
+			if _, err := exec.LookPath("terraform"); err != nil {
+				return // it is in no registry of ours: where it is, it is asked
+			}
+			cmd := exec.CommandContext(t.Context(), "terraform", "fmt", "-check", "-diff", "-")
+			cmd.Stdin = bytes.NewReader(text)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("terraform fmt: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+func variants() map[string]*provision.Settings {
+	full := real(provision.AccessControl)
+	no := false
+	full.Domain, full.CertificateARN = "packages.example.com", "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+	full.PriceClass, full.LogBucket, full.IPv6, full.HTTP3 = "PriceClass_100", "logs", &no, &no
+	return map[string]*provision.Settings{"control": real(""), "identity": real(provision.AccessIdentity), "everything": full}
+}
+
+// TestFields compares the templates with what a run makes in AWS, field by
+// field.
+func TestFields(t *testing.T) {
+	for name, s := range variants() {
+		t.Run(name, func(t *testing.T) {
+			site := newSite()
+			r := site.runner(nil)
+			r.Settings = *s
+			result, err := r.Run(t.Context(), provision.Everything)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, g, _ := site.fake.Distribution(result.DistributionID)
+			cache, _ := site.fake.CachePolicy(*g.DefaultCacheBehavior.CachePolicyId)
+			b, o := g.DefaultCacheBehavior, g.Origins.Items[0]
+			association := b.LambdaFunctionAssociations.Items[0]
+
+			text, err := provision.CloudFormation(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stack map[string]any
+			if err := yaml.Unmarshal(text, &stack); err != nil {
+				t.Fatal(err)
+			}
+			terraform, err := provision.Terraform(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const config = "Resources.Distribution.Properties.DistributionConfig."
+			fields := []struct {
+				path      string // in the stack
+				attribute string // in Terraform
+				want      any    // in AWS
+			}{
+				{config + "Enabled", "enabled", *g.Enabled},
+				{config + "Comment", "comment", *g.Comment},
+				{config + "HttpVersion", "http_version", string(g.HttpVersion)},
+				{config + "IPV6Enabled", "is_ipv6_enabled", *g.IsIPV6Enabled},
+				{config + "PriceClass", "price_class", string(g.PriceClass)},
+				{config + "Origins.0.Id", "origin_id", *o.Id},
+				{config + "Origins.0.DomainName", "domain_name", *o.DomainName},
+				{config + "DefaultCacheBehavior.TargetOriginId", "target_origin_id", *b.TargetOriginId},
+				{config + "DefaultCacheBehavior.ViewerProtocolPolicy", "viewer_protocol_policy", string(b.ViewerProtocolPolicy)},
+				{config + "DefaultCacheBehavior.Compress", "compress", *b.Compress},
+				{config + "DefaultCacheBehavior.AllowedMethods.0", "allowed_methods", string(b.AllowedMethods.Items[0])},
+				{config + "DefaultCacheBehavior.CachedMethods.1", "cached_methods", string(b.AllowedMethods.CachedMethods.Items[1])},
+				{config + "DefaultCacheBehavior.LambdaFunctionAssociations.0.EventType", "event_type", string(association.EventType)},
+				{config + "DefaultCacheBehavior.LambdaFunctionAssociations.0.IncludeBody", "include_body", *association.IncludeBody},
+				{config + "CustomErrorResponses.0.ErrorCode", "error_code", int(*g.CustomErrorResponses.Items[0].ErrorCode)},
+				{config + "CustomErrorResponses.1.ErrorCode", "error_code", int(*g.CustomErrorResponses.Items[1].ErrorCode)},
+				{config + "CustomErrorResponses.1.ErrorCachingMinTTL", "error_caching_min_ttl", int(*g.CustomErrorResponses.Items[1].ErrorCachingMinTTL)},
+				{"Resources.CachePolicy.Properties.CachePolicyConfig.MinTTL", "min_ttl", int(*cache.MinTTL)},
+				{"Resources.CachePolicy.Properties.CachePolicyConfig.DefaultTTL", "default_ttl", int(*cache.DefaultTTL)},
+				{"Resources.CachePolicy.Properties.CachePolicyConfig.MaxTTL", "max_ttl", int(*cache.MaxTTL)},
+				{"Resources.CachePolicy.Properties.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin.QueryStringsConfig.QueryStringBehavior", "query_string_behavior", string(cache.ParametersInCacheKeyAndForwardedToOrigin.QueryStringsConfig.QueryStringBehavior)},
+				{"Resources.Function.Properties.FunctionName", "function_name", provision.Name},
+				{"Resources.Function.Properties.Runtime", "runtime", function.Runtime},
+				{"Resources.Function.Properties.Handler", "handler", function.Handler},
+				{"Resources.Function.Properties.MemorySize", "memory_size", function.Memory},
+				{"Resources.Function.Properties.Timeout", "timeout", function.Timeout},
+				{"Resources.Role.Properties.RoleName", "name", provision.Name},
+				{"Resources.KeyAlias.Properties.AliasName", "name", "alias/" + provision.Name},
+				{"Resources.Distribution.Properties.Tags.0.Key", "", provision.Tag},
+			}
+			if control, ok := site.fake.OriginAccessControl(aws.ToString(o.OriginAccessControlId)); ok {
+				fields = append(fields, struct {
+					path, attribute string
+					want            any
+				}{"Resources.OriginAccessControl.Properties.OriginAccessControlConfig.SigningBehavior", "signing_behavior", string(control.SigningBehavior)})
+			}
+			if len(g.Aliases.Items) > 0 {
+				fields = append(fields, []struct {
+					path, attribute string
+					want            any
+				}{
+					{config + "Aliases.0", "aliases", g.Aliases.Items[0]},
+					{config + "ViewerCertificate.AcmCertificateArn", "acm_certificate_arn", *g.ViewerCertificate.ACMCertificateArn},
+					{config + "ViewerCertificate.MinimumProtocolVersion", "minimum_protocol_version", string(g.ViewerCertificate.MinimumProtocolVersion)},
+					{config + "Logging.Bucket", "bucket", *g.Logging.Bucket},
+				}...)
+			}
+			for _, f := range fields {
+				if got := at(stack, strings.Split(f.path, ".")); got != f.want {
+					t.Errorf("CloudFormation: %s is %v, want %v", f.path, got, f.want)
+				}
+				value := fmt.Sprint(f.want)
+				if _, ok := f.want.(string); ok {
+					value = strconv.Quote(value)
+				}
+				found := slices.ContainsFunc(strings.Split(string(terraform), "\n"), func(line string) bool {
+					left, right, ok := strings.Cut(line, " = ")
+					return ok && strings.TrimSpace(left) == f.attribute && (right == value || strings.HasPrefix(right, "[") && strings.Contains(right, value))
+				})
+				if f.attribute != "" && !found {
+					t.Errorf("Terraform: no %s = %s", f.attribute, value)
+				}
+			}
+		})
+	}
+}
+
+// at is what stands at a path of a document.
+func at(v any, path []string) any {
+	for _, p := range path {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[p]
+		case []any:
+			i, err := strconv.Atoi(p)
+			if err != nil || i >= len(x) {
+				return nil
+			}
+			v = x[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// TestBundle runs the function as CloudFormation carries it.
+func TestBundle(t *testing.T) {
+	node := tool(t, "../../scripts/node-tools") + "/node_modules/.bin/node"
+	text, err := provision.CloudFormation(real(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stack map[string]any
+	if err := yaml.Unmarshal(text, &stack); err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	pieces, _ := at(stack, strings.Split("Resources.Function.Properties.Code.ZipFile.Fn::Join.1", ".")).([]any)
+	for _, p := range pieces {
+		if s, ok := p.(string); ok {
+			code.WriteString(s)
+			continue
+		}
+		code.WriteString("AAAA")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "index.js"), []byte(code.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), node, "-e", `
+require('./index.js').handler({ Records: [{ cf: { request: { method: 'GET', uri: '/packages/x', querystring: '', headers: {} } } }] })
+  .then((answer) => console.log(answer.status));`)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "403" || len(pieces) != 5 {
+		t.Errorf("%d pieces, %v: %s", len(pieces), err, out)
+	}
+}
