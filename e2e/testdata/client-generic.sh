@@ -1,4 +1,5 @@
 # needs: curl wget aria2c sha256sum
+# direct: it is about statuses and conditions that a redirect changes.
 . "$LIB"
 create_repository
 base=$URL/admin/demo/generic
