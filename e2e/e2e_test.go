@@ -209,13 +209,33 @@ func (s *instance) script(ctx context.Context, t testing.TB, name string, enviro
 	c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "URL="+s.URL, "TOKEN="+s.Token, "BIN="+bin, "LIB="+filepath.Join(data, "lib.sh"),
 		"SANDBOX_SHARE="+data+":"+bin, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 	c.Env = append(c.Env, environment...)
+	text, err := os.ReadFile(filepath.Join(data, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := toolsLine.FindSubmatch(text); m != nil {
+		c.Env = append(c.Env, "TOOLS="+tools(t, string(m[1])))
+	}
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %v\n%s", name, err, out)
 	}
 }
 
-var needsLine = regexp.MustCompile(`(?m)^# needs: (.*)$`)
+var (
+	needsLine = regexp.MustCompile(`(?m)^# needs: (.*)$`)
+	toolsLine = regexp.MustCompile(`(?m)^# tools: (.*)$`) // a script of ours that prints the folder TOOLS
+)
+
+// tools installs what a story wants beside what Debian has.
+func tools(t testing.TB, script string) (folder string) {
+	t.Helper()
+	c := exec.Command(filepath.Join("..", "scripts", script))
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	need(t, "what scripts/"+script+" installs", err == nil)
+	return strings.TrimSpace(string(out))
+}
 
 // TestClients runs every story.
 func TestClients(t *testing.T) {

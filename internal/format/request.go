@@ -64,9 +64,8 @@ type Request struct {
 	ContentType string
 	// Negotiated says that the Accept header decided about the answer.
 	Negotiated bool
-	// Encoded says that the client may be sent a compressed form of a LiveFile
-	// as its Content-Encoding. The path is that of the plain form then, which
-	// must be one of Document.Encodings like those to be sent.
+	// Encoded says that a LiveFile may be compressed for the client, as its
+	// Content-Encoding. The path is that of the plain form.
 	Encoded bool
 	// Sum, of a PackageFile or NamedFile, makes the answer of what is known of
 	// the file: its digest, for a client that asks for file.sha256. It is text.

@@ -6,6 +6,7 @@ import (
 	"packagecloud/internal/format"
 	"packagecloud/internal/format/deb"
 	"packagecloud/internal/format/generic"
+	"packagecloud/internal/format/python"
 	"packagecloud/internal/format/rpm"
 )
 
@@ -15,6 +16,7 @@ import (
 func Formats() []format.Format {
 	return []format.Format{
 		generic.New(),
+		python.New(),
 		deb.New(),
 		rpm.New(),
 	}

@@ -109,6 +109,8 @@ func (a *API) routes() {
 	a.handle("GET "+r+"/package/{type}/{name}/{pkgversion}", a.reading(a.showPackage))
 	a.handle("GET "+r+"/search", a.reading(a.search))
 	a.handle("DELETE "+r+"/{distro}/{version}/{filename}", a.managing(a.deletePackage))
+	a.handle("PUT "+r+"/{distro}/{version}/{filename}/attributes/{attribute}", a.managing(a.setAttribute))
+	a.handle("DELETE "+r+"/{distro}/{version}/{filename}/attributes/{attribute}", a.managing(a.deleteAttribute))
 
 	a.handle("GET "+r+"/master_tokens", a.managing(a.listMasterTokens))
 	a.handle("POST "+r+"/master_tokens", a.managing(a.createMasterToken))

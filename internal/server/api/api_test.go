@@ -413,7 +413,7 @@ func TestPushEncodings(t *testing.T) {
 		{"no distribution", []part{file(9)}, "distro_version_id"},
 		{"an empty distribution", []part{{name: "package[distro_version_id]"}, file(9)}, "distro_version_id"},
 		{"an unknown distribution", []part{{name: "package[distro_version_id]", body: []byte("99999999")}, file(9)}, `\"99999999\" is no distribution version`},
-		{"a format that is not served", []part{{name: "package[distro_version_id]", body: []byte("166")}, file(9)}, "cannot be published"},
+		{"a format that is not served", []part{{name: "package[distro_version_id]", body: []byte("297")}, file(9)}, "cannot be published"},
 		{"two files", []part{id, file(8), file(9)}, "twice"},
 		{"a deb for el", []part{{name: "package[distro_version_id]", body: []byte("240")}, file(9)}, "push it to a Debian distribution"},
 		{"an rpm for ubuntu", []part{{name: "package[package_file]", file: "x.deb", body: rpmtest.Package{}.Build()}, id}, "push it to an RPM distribution"},

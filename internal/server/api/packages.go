@@ -71,7 +71,7 @@ func orNull(s string) *string {
 
 // split takes the Debian revision off a version: the API shows it apart.
 func split(p *repo.Package) (version, release string) {
-	if i := strings.LastIndexByte(p.Version, '-'); i > 0 && p.Type != repo.RPM {
+	if i := strings.LastIndexByte(p.Version, '-'); i > 0 && (p.Type == repo.Deb || p.Type == repo.Dsc) {
 		return p.Version[:i], p.Version[i+1:]
 	}
 	return p.Version, p.Release

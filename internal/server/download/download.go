@@ -127,7 +127,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Reposito
 		return err
 	}
 	if req.Encoded {
-		return h.sendEncoded(w, r, scope, file, req)
+		return h.sendEncoded(w, r, file, req.ContentType)
 	}
 	return h.sendIndex(w, r, file, req.ContentType)
 }
@@ -222,6 +222,7 @@ type caches struct {
 	bodies    *otter.Cache[string, []byte]               // small objects, by key
 	files     *otter.Cache[fileKey, *db.StoredFile]      // by path
 	documents *otter.Cache[documentKey, *index.Document] // rendered documents
+	encoded   *otter.Cache[documentKey, *encoded]        // the same, compressed for clients that ask for it
 	index     *otter.Cache[indexKey, *db.File]           // files of generations that are looked up one by one; nil: none
 }
 
@@ -286,6 +287,7 @@ func newCaches() caches {
 			Weigher:       func(_ string, body []byte) uint32 { return uint32(len(body)) }, // at most bodyLimit
 			Logger:        &otter.NoopLogger{},
 		}),
+		encoded:   newEncoded(),
 		index:     otter.Must(&otter.Options[indexKey, *db.File]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}}),
 		documents: otter.Must(&otter.Options[documentKey, *index.Document]{MaximumSize: 1000, Logger: &otter.NoopLogger{}}),
 	}

@@ -2,15 +2,12 @@ package download
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"packagecloud/internal/auth"
-	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
 )
@@ -63,42 +60,6 @@ func revalidate(r *http.Request) string {
 		return "private, no-cache"
 	}
 	return "no-cache"
-}
-
-// sendEncoded answers with a document, in the form that the client takes as a
-// Content-Encoding. Each form has a tag of its own.
-func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, scope *generation, plain db.File, req format.Request) error {
-	header := w.Header()
-	header.Add("Vary", "Accept-Encoding")
-	file, coding := plain, ""
-	// A part of a file is a part of the form that the client has.
-	for _, e := range []struct {
-		encoding format.Encoding
-		coding   string
-	}{{format.Gzip, "gzip"}, {format.Zstd, "zstd"}} {
-		if !format.AcceptsEncoding(strings.Join(r.Header.Values("Accept-Encoding"), ","), e.coding) {
-			continue
-		}
-		f, err := h.liveFile(r.Context(), scope, plain.Path+e.encoding.Suffix())
-		if errors.Is(err, repo.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		file, coding = f, e.coding
-		break
-	}
-	if h.redirects(r, file) {
-		return h.redirectIndex(w, r, file)
-	}
-	if coding != "" {
-		header.Set("Content-Encoding", coding)
-		if r.Header.Get("Range") == "" { // ServeContent says it only of what is not encoded
-			header.Set("Content-Length", strconv.FormatInt(file.Size, 10))
-		}
-	}
-	return h.sendIndexAs(w, r, file, req.ContentType, revalidate(r))
 }
 
 // move answers that something is elsewhere in the repository. The location is

@@ -177,6 +177,7 @@ func notModified(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	w.Header().Del("Content-Type")
+	w.Header().Del("Content-Encoding")
 	w.Header().Del("Content-Disposition")
 	w.WriteHeader(http.StatusNotModified)
 	return true

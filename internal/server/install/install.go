@@ -69,6 +69,7 @@ var answers = map[string]struct {
 	"rpm_base_url":     {http.MethodGet, "text/plain; charset=utf-8", (*call).rpmBaseURL},
 	"script.deb.sh":    {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(debScript) }},
 	"script.rpm.sh":    {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(rpmScript) }},
+	"script.python.sh": {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(pythonScript) }},
 }
 
 // Serve answers a request for one of the names.

@@ -16,9 +16,13 @@ var debText string
 //go:embed scripts/rpm.sh
 var rpmText string
 
+//go:embed scripts/python.sh
+var pythonText string
+
 var (
-	debScript = template.Must(template.New("deb.sh").Option("missingkey=error").Parse(debText))
-	rpmScript = template.Must(template.New("rpm.sh").Option("missingkey=error").Parse(rpmText))
+	debScript    = template.Must(template.New("deb.sh").Option("missingkey=error").Parse(debText))
+	pythonScript = template.Must(template.New("python.sh").Option("missingkey=error").Parse(pythonText))
+	rpmScript    = template.Must(template.New("rpm.sh").Option("missingkey=error").Parse(rpmText))
 )
 
 // script fills in a script. Everything that goes into it is safe between
@@ -35,7 +39,7 @@ func (c *call) script(t *template.Template) (string, error) {
 	}
 	values := map[string]string{
 		"Repository": c.repository.FullName(), "Identifier": c.identifier(), "Token": token, "Keyring": c.keyring(),
-		"Install": c.URL.JoinPath("install", "repositories", c.repository.Owner, c.repository.Name).String(), "Host": c.URL.Host,
+		"Install": c.URL.JoinPath("install", "repositories", c.repository.Owner, c.repository.Name).String(), "Host": c.URL.Host, "Base": c.base(""),
 	}
 	for _, v := range values {
 		if strings.ContainsAny(v, "'\n\\") {
