@@ -16,6 +16,7 @@ import (
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/python/pytest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
 	"packagecloud/internal/repo"
@@ -26,11 +27,28 @@ type kind struct {
 	name   string
 	distro repo.DistroVersion
 	make   func(i int) []byte
+	file   func(i int) string // the file's name
+	target string             // of one more at 100,000
 }
 
+// again is the number from which on packages are further versions of the first
+// one, where each has a name of its own.
+const again = 10_000_000
+
+// next is the number of one more package for a repository of some.
+func (k kind) next(size, round int) int {
+	if k.name == "py" {
+		return again + round
+	}
+	return size + round
+}
+
+func noName(int) string { return "x" }
+
 var kinds = []kind{
-	{"deb", repo.DistroVersion{ID: 237, OS: "ubuntu", Version: "jammy", Format: "deb"}, makeDeb},
-	{"rpm", repo.DistroVersion{ID: 240, OS: "el", Version: "9", Format: "rpm"}, makeRPM},
+	{"deb", repo.DistroVersion{ID: 237, OS: "ubuntu", Version: "jammy", Format: "deb"}, makeDeb, noName, "100 ms"},
+	{"rpm", repo.DistroVersion{ID: 240, OS: "el", Version: "9", Format: "rpm"}, makeRPM, noName, "200 ms"},
+	{"py", repo.DistroVersion{ID: 166, OS: "python", Format: "py"}, makeWheel, wheelName, "100 ms"},
 }
 
 // word is pronounceable noise, always the same for a number.
@@ -74,6 +92,24 @@ func makeRPM(i int) []byte {
 	}.Build()
 }
 
+// wheel is the name and version of a wheel.
+func wheel(i int) (name, version string) {
+	if i < again {
+		return fmt.Sprintf("%s_%d", word(i), i), "1.0"
+	}
+	return fmt.Sprintf("%s_0", word(0)), fmt.Sprintf("2.%d", i-again)
+}
+
+func wheelName(i int) string {
+	name, version := wheel(i)
+	return name + "-" + version + "-py3-none-any.whl"
+}
+
+func makeWheel(i int) []byte {
+	name, version := wheel(i)
+	return pytest.Wheel(name, version, fmt.Sprintf("Requires-Python: >=3.8\nLicense: MIT\nRequires-Dist: %s (>=1.0)\n\n%s\n", word(i+1), words(i, 40)))
+}
+
 func digests(body []byte) repo.Digests {
 	m, s1, s256, s512 := md5.Sum(body), sha1.Sum(body), sha256.Sum256(body), sha512.Sum512(body)
 	return repo.Digests{MD5: hex.EncodeToString(m[:]), SHA1: hex.EncodeToString(s1[:]), SHA256: hex.EncodeToString(s256[:]), SHA512: hex.EncodeToString(s512[:])}
@@ -110,7 +146,7 @@ func fill(ctx context.Context, n *node.Node, k kind, u repo.User, r repo.Reposit
 				return err
 			}
 			for i := first; i < min(first+1000, to); i++ {
-				if err := record(ctx, tx, f, k, u, r, scope, k.make(i)); err != nil {
+				if err := record(ctx, tx, f, k, u, r, scope, i); err != nil {
 					return err
 				}
 			}
@@ -123,9 +159,9 @@ func fill(ctx context.Context, n *node.Node, k kind, u repo.User, r repo.Reposit
 	return nil
 }
 
-func record(ctx context.Context, tx *db.Tx, f format.Format, k kind, u repo.User, r repo.Repository, scope int64, body []byte) error {
-	now := time.Now()
-	parsed, err := f.Parse(ctx, format.Upload{Filename: "x", Content: bytes.NewReader(body), Size: int64(len(body)), Digests: digests(body)})
+func record(ctx context.Context, tx *db.Tx, f format.Format, k kind, u repo.User, r repo.Repository, scope int64, i int) error {
+	now, body := time.Now(), k.make(i)
+	parsed, err := f.Parse(ctx, format.Upload{Filename: k.file(i), Content: bytes.NewReader(body), Size: int64(len(body)), Digests: digests(body)})
 	if err != nil {
 		return err
 	}
@@ -138,6 +174,11 @@ func record(ctx context.Context, tx *db.Tx, f format.Format, k kind, u repo.User
 	}
 	if _, err := tx.ClaimPath(ctx, r.ID, file.Path, file.SHA256); err != nil {
 		return err
+	}
+	if _, ok := f.(format.Named); ok {
+		if err := tx.EnsureName(ctx, scope, p.List); err != nil {
+			return err
+		}
 	}
 	if err := tx.InsertPackage(ctx, p, u.ID); err != nil {
 		return err

@@ -74,13 +74,26 @@ func publishInto(ctx context.Context, k kind, size int, small time.Duration) ([]
 		_, cpu, bytes := m.used()
 		return cpu, bytes, err
 	}
-	if _, _, err := step(); err != nil {
+	// Where each name has documents of its own, several generations take it in.
+	all := func() (cpu time.Duration, err error) {
+		for {
+			one, _, err := step()
+			if err != nil {
+				return cpu, err
+			}
+			cpu += one
+			if waiting, _, err := n.DB.Backlog(ctx); err != nil || waiting == 0 {
+				return cpu, err
+			}
+		}
+	}
+	if _, err := all(); err != nil {
 		return nil, 0, err
 	}
 	var costs []time.Duration
 	var sizes []int64
 	for i := range rounds {
-		if err := fill(ctx, n.Node, k, u, r, size+i, size+i+1); err != nil {
+		if err := fill(ctx, n.Node, k, u, r, k.next(size, i), k.next(size, i)+1); err != nil {
 			return nil, 0, err
 		}
 		cpu, bytes, err := step()
@@ -92,7 +105,7 @@ func publishInto(ctx context.Context, k kind, size int, small time.Duration) ([]
 	slices.Sort(costs)
 	slices.Sort(sizes)
 	one := costs[rounds/2]
-	beside := "target " + map[string]string{"deb": "100 ms", "rpm": "200 ms"}[k.name] + " at 100,000"
+	beside := "target " + k.target + " at 100,000"
 	if small != 0 {
 		beside += fmt.Sprintf("; %.1f × the smallest", float64(one)/float64(small))
 	}
@@ -108,12 +121,12 @@ func publishInto(ctx context.Context, k kind, size int, small time.Duration) ([]
 	if size < 100_000 {
 		return rows, one, nil
 	}
-	again, err := rebuild(ctx, n.Node, k, size, step)
+	again, err := rebuild(ctx, n.Node, k, size, all)
 	return append(rows, again), one, err
 }
 
 // rebuild measures a reindex.
-func rebuild(ctx context.Context, n *node.Node, k kind, size int, step func() (time.Duration, int64, error)) (row, error) {
+func rebuild(ctx context.Context, n *node.Node, k kind, size int, all func() (time.Duration, error)) (row, error) {
 	scopes, err := n.DB.Scopes(ctx)
 	if err != nil {
 		return row{}, err
@@ -123,7 +136,7 @@ func rebuild(ctx context.Context, n *node.Node, k kind, size int, step func() (t
 		return row{}, err
 	}
 	resetPeak()
-	cpu, _, err := step()
+	cpu, err := all()
 	return row{
 		fmt.Sprintf("reindex %s %s packages", thousands(size), k.name),
 		fmt.Sprintf("%.0f packages a second and core, %s peak memory", float64(size)/cpu.Seconds(), mebibytes(peak())),
@@ -137,7 +150,10 @@ func peers(k kind, size int) (string, error) {
 	if size > 10_000 {
 		return "", nil
 	}
-	if k.name == "rpm" {
+	switch k.name {
+	case "py":
+		return "", nil // no index tool for it renders less than everything
+	case "rpm":
 		return peerTime("createrepo_c", k, size, []string{"createrepo_c", "--quiet", "--update", "--no-database", "."})
 	}
 	return peerTime("apt-ftparchive", k, size, []string{"sh", "-c", "apt-ftparchive --db cache packages . > Packages && gzip -9 -k -f Packages && apt-ftparchive release . > Release"})
