@@ -69,6 +69,7 @@ func server() {
 
 // TestBucketScripts runs them with a bucket, which is named BUCKET.
 func TestBucketScripts(t *testing.T) {
+	s3test.Need(t)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "bucket"),
 		Setup: func(e *testscript.Env) error {
