@@ -286,7 +286,7 @@ func (r *Runner) doDistribution(ctx context.Context, o *Observed, p parts) error
 				DistributionConfig: config, Tags: &types.Tags{Items: []types.Tag{{Key: aws.String(Tag), Value: aws.String(tagValue)}}},
 			},
 		})
-		return refused(err, "cloudfront:CreateDistribution", "arn:aws:cloudfront::"+o.Account+":distribution/*")
+		return refused(err, "cloudfront:CreateDistribution", "*")
 	}
 	_, err = r.AWS.CloudFront.UpdateDistribution(ctx, &cloudfront.UpdateDistributionInput{
 		Id: aws.String(o.Distribution.ID), IfMatch: aws.String(o.Distribution.ETag), DistributionConfig: config,

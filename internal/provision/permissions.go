@@ -44,8 +44,9 @@ func Permissions(account, bucket, logBucket string, scope Scope) Policy {
 			equals("iam:AWSServiceName", "replicator.lambda.amazonaws.com", "logger.cloudfront.amazonaws.com"), "iam:CreateServiceLinkedRole")
 		add("CloudFront", []string{"*"}, nil, "cloudfront:ListCachePolicies", "cloudfront:CreateCachePolicy",
 			"cloudfront:ListOriginAccessControls", "cloudfront:CreateOriginAccessControl",
-			"cloudfront:ListCloudFrontOriginAccessIdentities", "cloudfront:CreateCloudFrontOriginAccessIdentity", "cloudfront:ListDistributions")
-		add("Distribution", []string{distributions}, nil, "cloudfront:CreateDistribution", "cloudfront:GetDistribution", "cloudfront:UpdateDistribution", "cloudfront:ListTagsForResource", "cloudfront:TagResource")
+			"cloudfront:ListCloudFrontOriginAccessIdentities", "cloudfront:CreateCloudFrontOriginAccessIdentity",
+			"cloudfront:ListDistributions", "cloudfront:CreateDistribution")
+		add("Distribution", []string{distributions}, nil, "cloudfront:GetDistribution", "cloudfront:UpdateDistribution", "cloudfront:ListTagsForResource", "cloudfront:TagResource")
 	}
 	actions := []string{"s3:GetBucketLocation", "s3:GetBucketPolicy", "s3:GetBucketTagging", "s3:GetBucketPublicAccessBlock"}
 	if scope&Distribution != 0 {

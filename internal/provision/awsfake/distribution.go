@@ -137,7 +137,7 @@ func (f *Fake) createDistribution(c *call, _ string) (answer, error) {
 	} else if err := parse(c, "DistributionConfigWithTags", in); err != nil {
 		return answer{}, err
 	}
-	if err := f.may(c, "cloudfront:CreateDistribution", cloudFrontARN+"distribution/*"); err != nil {
+	if err := f.may(c, "cloudfront:CreateDistribution", "*"); err != nil {
 		return answer{}, err
 	}
 	d := &distribution{id: f.id("E"), config: in.DistributionConfig, polls: f.DeployPolls, tags: map[string]string{}}

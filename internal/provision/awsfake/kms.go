@@ -315,3 +315,10 @@ func contextPairs(m map[string]string) []string {
 	}
 	return pairs
 }
+
+// KeyPolicy is the policy of a key, given its ARN.
+func (f *Fake) KeyPolicy(arn string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keys[strings.TrimPrefix(arn, keyPrefix)].policy
+}
