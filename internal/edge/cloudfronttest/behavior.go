@@ -26,6 +26,7 @@ type behavior struct {
 	ViewerProtocolPolicy types.ViewerProtocolPolicy
 	Methods              []types.Method
 	Function             string // ARN of the viewer-request function, or ""
+	OriginFunction       string // and of the origin-request function
 	CachePolicy          *types.CachePolicyConfig
 }
 
@@ -112,10 +113,14 @@ func (c *Configuration) resolve(b types.DefaultCacheBehavior) (behavior, error) 
 	}
 	if b.LambdaFunctionAssociations != nil {
 		for _, a := range b.LambdaFunctionAssociations.Items {
-			if a.EventType != types.EventTypeViewerRequest {
+			switch a.EventType {
+			case types.EventTypeViewerRequest:
+				out.Function = aws.ToString(a.LambdaFunctionARN)
+			case types.EventTypeOriginRequest:
+				out.OriginFunction = aws.ToString(a.LambdaFunctionARN)
+			default:
 				return out, unknown("a function for %s", a.EventType)
 			}
-			out.Function = aws.ToString(a.LambdaFunctionARN)
 		}
 	}
 	id := aws.ToString(b.CachePolicyId)

@@ -9,6 +9,7 @@
 //	viewer protocol policy, methods, limits     behavior.go
 //	viewer-request function, on every request   event.go, result.go
 //	cache key, cache, ranges, conditions        key.go, ttl.go, cache.go, serve.go
+//	origin-request function, on a cache miss    event.go
 //	request to the bucket as the OAI or OAC     origin.go, policy.go
 //
 // Where the guide leaves a choice, it takes the one that is worse for us. What a

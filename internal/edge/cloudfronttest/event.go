@@ -107,27 +107,9 @@ func (x *exchange) viewerRequest(w http.ResponseWriter) (answered bool, err erro
 	if x.behavior.Function == "" {
 		return false, nil
 	}
-	if !functionARN.MatchString(x.behavior.Function) {
-		return false, unknown("a function that is no numbered version in us-east-1: %s", x.behavior.Function)
-	}
-	var ev event
-	ev.Records = make([]record, 1)
-	ev.Records[0].CF.Config = eventConfig{x.dist.DomainName, x.dist.ID, "viewer-request", newID()}
-	ev.Records[0].CF.Request = x.request
-	text, err := json.Marshal(ev)
+	got, err := x.invoke(x.behavior.Function, "viewer-request", x.request)
 	if err != nil {
 		return false, err
-	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), functionTime)
-	defer cancel()
-	x.entry.Function = true
-	out, err := x.edge.Functions.Invoke(ctx, x.behavior.Function, text)
-	if err != nil {
-		return false, &refusal{http.StatusServiceUnavailable, LambdaExecutionError, "the Lambda function failed: " + err.Error()}
-	}
-	got, err := parseResult(out, x.request)
-	if err != nil {
-		return false, &refusal{http.StatusBadGateway, LambdaValidationError, "the Lambda function returned an invalid result: " + err.Error()}
 	}
 	if got.response != nil {
 		x.entry.Result = LambdaGeneratedResponse
@@ -136,6 +118,62 @@ func (x *exchange) viewerRequest(w http.ResponseWriter) (answered bool, err erro
 	}
 	x.request = *got.request
 	return false, nil
+}
+
+// invoke runs a version of a function.
+func (x *exchange) invoke(arn, kind string, asked request) (result, error) {
+	if !functionARN.MatchString(arn) {
+		return result{}, unknown("a function that is no numbered version in us-east-1: %s", arn)
+	}
+	var ev event
+	ev.Records = make([]record, 1)
+	ev.Records[0].CF.Config = eventConfig{x.dist.DomainName, x.dist.ID, kind, newID()}
+	ev.Records[0].CF.Request = asked
+	text, err := json.Marshal(ev)
+	if err != nil {
+		return result{}, err
+	}
+	ctx, cancel := context.WithTimeout(x.r.Context(), functionTime)
+	defer cancel()
+	x.entry.Function = true
+	out, err := x.edge.Functions.Invoke(ctx, arn, text)
+	if err != nil {
+		return result{}, &refusal{http.StatusServiceUnavailable, LambdaExecutionError, "the Lambda function failed: " + err.Error()}
+	}
+	got, err := parseResult(out, asked)
+	if err != nil {
+		return result{}, &refusal{http.StatusBadGateway, LambdaValidationError, "the Lambda function returned an invalid result: " + err.Error()}
+	}
+	return got, nil
+}
+
+// originRequest runs the function that stands between cache and bucket. It sees
+// what the cache policy lets through. Its answer, if it makes one, is cached as
+// one of the bucket would be.
+func (x *exchange) originRequest(k *keyed) (*object, error) {
+	if x.behavior.OriginFunction == "" {
+		return nil, nil
+	}
+	asked := x.request
+	asked.Query = k.query
+	got, err := x.invoke(x.behavior.OriginFunction, "origin-request", asked)
+	if err != nil {
+		return nil, err
+	}
+	if got.request != nil {
+		x.request.URI, k.query = got.request.URI, got.request.Query
+		return nil, nil
+	}
+	r := got.response
+	now := x.edge.now()
+	o := &object{status: r.code, header: http.Header{}, size: int64(len(r.body)), parts: []part{{body: r.body}}, stored: now}
+	for name, values := range r.Headers {
+		for _, v := range values {
+			o.header.Add(name, v.Value)
+		}
+	}
+	o.expires = now.Add(max(life(x.behavior.CachePolicy, o.header, now), errorLife(x.dist.Config, r.code, o.header)))
+	return o, nil
 }
 
 // newID is an id of a request, different every time.

@@ -45,6 +45,9 @@ func (x *exchange) fetch(k keyed, want span, cached *object) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if answer, err := x.originRequest(&k); answer != nil || err != nil {
+		return answer, err
+	}
 	raw := aws.ToString(origin.OriginPath) + x.request.URI
 	path, ok := s3Path(raw)
 	if !ok {

@@ -90,7 +90,7 @@ func TestUnknown(t *testing.T) {
 			d.DefaultCacheBehavior.LambdaFunctionAssociations.Items[0].LambdaFunctionARN = aws.String("arn:aws:lambda:eu-west-1:111122223333:function:check:1")
 		},
 		"another event": func(_ *Configuration, d *types.DistributionConfig) {
-			d.DefaultCacheBehavior.LambdaFunctionAssociations.Items[0].EventType = types.EventTypeOriginRequest
+			d.DefaultCacheBehavior.LambdaFunctionAssociations.Items[0].EventType = types.EventTypeOriginResponse
 		},
 		"unknown OAI": func(c *Configuration, _ *types.DistributionConfig) { c.OriginAccessIdentities = nil },
 		"unknown OAC": func(_ *Configuration, d *types.DistributionConfig) {

@@ -485,3 +485,33 @@ func TestS3(t *testing.T) {
 		t.Errorf("%d entries in the log", n)
 	}
 }
+
+// TestOriginRequest: a function behind the cache sees misses alone, without the
+// query, and what it refuses the bucket is not asked for.
+func TestOriginRequest(t *testing.T) {
+	asked, refuse := 0, false
+	s := newStand(t, func(event []byte) ([]byte, error) {
+		asked++
+		if !bytes.Contains(event, []byte(`"querystring":""`)) || !bytes.Contains(event, []byte(`"eventType":"origin-request"`)) {
+			t.Errorf("the function was given %s", event)
+		}
+		if refuse {
+			return []byte(`{"status":"403","headers":{"cache-control":[{"value":"no-store"}]},"body":"no"}`), nil
+		}
+		return edit(event, nil)
+	})
+	s.config.Distributions[0].Config.DefaultCacheBehavior.LambdaFunctionAssociations.Items[0].EventType = types.EventTypeOriginRequest
+	s.bucket.set("/packages/packages/a", stored{"bytes", forever})
+	for _, want := range []Result{Miss, Hit} {
+		if got := s.ask(t, "GET", "/packages/a?t=1"); got.body != "bytes" || s.last(t).Result != want {
+			t.Errorf("%d %q: %s", got.StatusCode, got.body, s.last(t))
+		}
+	}
+	refuse = true
+	if got := s.ask(t, "GET", "/packages/b?t=1"); got.StatusCode != http.StatusForbidden || got.body != "no" {
+		t.Errorf("%d %q", got.StatusCode, got.body)
+	}
+	if asked != 2 || len(s.bucket.requests) != 1 {
+		t.Errorf("the function was asked %d times and the bucket %d", asked, len(s.bucket.requests))
+	}
+}
