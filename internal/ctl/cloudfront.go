@@ -46,6 +46,13 @@ func (o *cloudFrontOptions) runner(cmd *cobra.Command) (*provision.Runner, error
 	if s.Access, err = parseAccess(o.access); err != nil {
 		return nil, err
 	}
+	announced, err := rotationOf(c).announced(c)
+	if err != nil {
+		return nil, err
+	}
+	if announced != "" {
+		s.Secrets = append(s.Secrets, announced)
+	}
 	account, err := openAWS(cmd.Context(), c)
 	if err != nil {
 		return nil, err

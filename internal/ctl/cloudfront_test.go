@@ -4,10 +4,18 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"packagecloud/internal/edge"
+	"packagecloud/internal/edge/function"
 	"packagecloud/internal/provision/awsfake"
 )
 
@@ -19,6 +27,12 @@ import (
 //	aws port              sets $PORT to a free port
 //	aws fill FILE NAME    sets $NAME to the contents of a file without what
 //	                      stands around it
+//	aws hang ACTION       does not answer the next call that needs a permission
+//	aws hung              waits for that call
+//	aws go                refuses it, and answers others from now on
+//	aws knows FILE...     fails unless the function that the distribution runs
+//	                      knows the cloudfront_secret of each file
+//	aws forgot FILE...    fails unless it knows none
 func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: aws start|deny|calls|port|fill")
@@ -29,7 +43,7 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 		fake.Fake = awsfake.New("eu-central-1", args[1])
 		fake.DeployPolls = 1
 		fake.Authorize = func(c awsfake.Check) bool {
-			return c.Action != fake.denied && c.Action != "iam:SimulatePrincipalPolicy"
+			return !fake.lost(c.Action) && c.Action != fake.denied && c.Action != "iam:SimulatePrincipalPolicy"
 		}
 		server := httptest.NewServer(fake.Fake)
 		ts.Defer(server.Close)
@@ -50,6 +64,24 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(l.Close())
 	case "fill":
 		ts.Setenv(args[2], strings.TrimSpace(ts.ReadFile(args[1])))
+	case "hang":
+		h := &hang{action: args[1], begun: make(chan struct{}), end: make(chan struct{})}
+		fake.hang.Store(h)
+		ts.Defer(h.release)
+	case "hung":
+		select {
+		case <-fake.hang.Load().begun:
+		case <-time.After(time.Minute):
+			ts.Fatalf("there was no call for %s", fake.hang.Load().action)
+		}
+	case "go":
+		fake.hang.Load().release()
+	case "knows", "forgot":
+		for _, file := range args[1:] {
+			if fake.knows(ts, ts.ReadFile(file)) != (args[0] == "knows") {
+				ts.Fatalf("the edges: not %s the secret of %s", args[0], file)
+			}
+		}
 	default:
 		ts.Fatalf("aws: what is %s?", args[0])
 	}
@@ -60,6 +92,36 @@ type account struct {
 	*awsfake.Fake
 	denied string
 	seen   int
+	hang   atomic.Pointer[hang]
+}
+
+// hang is a call that gets no answer.
+type hang struct {
+	action      string
+	begun, end  chan struct{}
+	begin, over sync.Once
+}
+
+func (h *hang) release() { h.over.Do(func() { close(h.end) }) }
+
+// lost holds a call that is to hang back, and tells whether it did: then it does
+// nothing, as if it had never come.
+func (a *account) lost(action string) (lost bool) {
+	if h := a.hang.Load(); h != nil && h.action == action {
+		h.begin.Do(func() { close(h.begun); <-h.end; lost = true })
+	}
+	return lost
+}
+
+var secretLine = regexp.MustCompile(`cloudfront_secret'\] = '([^']+)'`)
+
+// knows reports whether the edges know the secret of a configuration.
+func (a *account) knows(ts *testscript.TestScript, text string) bool {
+	arn := aws.ToString(a.AtEdges(a.Distributions()[0])[0].DefaultCacheBehavior.LambdaFunctionAssociations.Items[0].LambdaFunctionARN)
+	pack, _ := a.FunctionCode(arn)
+	c, err := function.ReadConfig(pack)
+	ts.Check(err)
+	return slices.Contains(c.KeyIDs, edge.KeyID(secretLine.FindStringSubmatch(text)[1]))
 }
 
 type fakeKey struct{}

@@ -49,7 +49,7 @@ on the same database and storage, and may run beside a working server.`,
 		generateCloudFrontSecretCommand(o), bootstrapCloudFrontCommand(o), reconfigureCloudFrontDistributionCommand(o),
 		setupCloudFrontCommand(o), migrateCloudFrontAccessCommand(o), cloudFrontPermissionsCommand(o),
 		checkStorageCommand(o), migrateStorageCommand(o),
-		cloudFrontTemplateCommand(o), cloudFrontDoctorCommand(o),
+		cloudFrontTemplateCommand(o), cloudFrontDoctorCommand(o), rotateCloudFrontSecretCommand(o),
 	)
 	return root
 }
