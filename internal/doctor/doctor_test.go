@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
 
 	"packagecloud/internal/doctor"
+	"packagecloud/internal/provision"
 )
 
 // TestFaults plants each fault and expects its name and no other.
@@ -28,6 +29,13 @@ func TestFaults(t *testing.T) {
 	}{
 		{"healthy", func(*world) {}, both, "", ""},
 		{"healthy, with a second secret", func(w *world) { w.deploy(secret, another); w.settings.Secrets = []string{secret, another} }, both, "", ""},
+		{"healthy, with an origin access identity", func(w *world) {
+			r := w.runner()
+			r.Settings.Access, r.Settings.Migrate, r.Settings.RemoveOld = provision.AccessIdentity, true, true
+			if _, err := r.Run(w.t.Context(), provision.Everything); err != nil {
+				w.t.Fatal(err)
+			}
+		}, both, "", ""},
 		{"wrong secret", func(w *world) { w.settings.Secrets = []string{another} }, both, doctor.WrongSecret, "another secret"},
 		{"a version with other secrets", func(w *world) {
 			old := version(w)
@@ -65,6 +73,11 @@ func TestFaults(t *testing.T) {
 			w.client.Transport = tamper{w.client.Transport, func(r *http.Request) { r.URL, _ = url.Parse(w.bucket.url + "/packages/x") }}
 		}, both, doctor.WrongDomain, "not answered by CloudFront"},
 		{"missing bucket statement", func(w *world) { w.aws.SetBucket("packages", `{"Version":"2012-10-17","Statement":[]}`, nil) }, both, doctor.BucketStatement, "does not let the distribution"},
+		{"another bucket", func(w *world) {
+			w.aws.ChangeDistribution(w.id, func(c *types.DistributionConfig) {
+				c.Origins.Items[0].DomainName = aws.String("other.s3.eu-central-1.amazonaws.com")
+			})
+		}, told, doctor.WrongOrigin, "and not to the bucket packages"},
 		{"a bucket policy that denies", func(w *world) {
 			p := w.aws.BucketPolicy("packages")
 			deny := `{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::packages/*"},`

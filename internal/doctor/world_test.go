@@ -225,6 +225,10 @@ func (w *world) configuration() *cloudfronttest.Configuration {
 	if c, ok := w.aws.OriginAccessControl(control); ok {
 		g.OriginAccessControls[control] = &c
 	}
+	identity := strings.TrimPrefix(aws.ToString(d.Config.Origins.Items[0].S3OriginConfig.OriginAccessIdentity), "origin-access-identity/cloudfront/")
+	if i, ok := w.aws.OriginAccessIdentity(identity); ok {
+		g.OriginAccessIdentities = map[string]string{identity: aws.ToString(i.S3CanonicalUserId)}
+	}
 	return g
 }
 

@@ -65,10 +65,16 @@ func (s *Settings) Facts(o *Observed, scope Scope) (*Facts, error) {
 			return nil, err
 		}
 	}
+	f.readAccess(s, o)
+	return f, nil
+}
+
+// readAccess tells whether the distribution reaches the bucket.
+func (f *Facts) readAccess(s *Settings, o *Observed) {
 	access, id, err := currentAccess(s, o)
 	if err != nil {
 		f.OriginError = err.Error()
-		return f, nil
+		return
 	}
 	r := parts{access: access}
 	if i := slices.IndexFunc(o.Identities, func(i Identity) bool { return i.ID == id }); access == AccessIdentity && i >= 0 {
@@ -78,7 +84,6 @@ func (s *Settings) Facts(o *Observed, scope Scope) (*Facts, error) {
 		policy, err := parseDocument(o.Bucket.Policy)
 		f.Granted = err == nil && policy.allows(r.statement(s, o), r.identity)
 	}
-	return f, nil
 }
 
 // caching is the least TTL of a behaviour, and whether the query is in its
