@@ -43,14 +43,14 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 		fake.Fake = awsfake.New("eu-central-1", args[1])
 		fake.DeployPolls = 1
 		fake.Authorize = func(c awsfake.Check) bool {
-			return !fake.lost(c.Action) && c.Action != fake.denied && c.Action != "iam:SimulatePrincipalPolicy"
+			return !fake.lost(c.Action) && c.Action != fake.denied.Load() && c.Action != "iam:SimulatePrincipalPolicy"
 		}
 		server := httptest.NewServer(fake.Fake)
 		ts.Defer(server.Close)
 		ts.Setenv("AWS_ENDPOINT_URL", server.URL)
 		ts.Setenv("AWS_ENDPOINT_URL_S3", server.URL)
 	case "deny":
-		fake.denied = args[1]
+		fake.denied.Store(args[1])
 	case "calls":
 		fmt.Fprintln(ts.Stdout(), "calls") // else what was there before would stay
 		for _, c := range fake.Checks()[fake.seen:] {
@@ -90,7 +90,7 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 // account is the AWS of one script.
 type account struct {
 	*awsfake.Fake
-	denied string
+	denied atomic.Value // the action that is not allowed, a string
 	seen   int
 	hang   atomic.Pointer[hang]
 }
