@@ -52,6 +52,10 @@ func encode(text []byte) ([format.Encodings][]byte, error) {
 	if _, err := w.Write(text); err != nil {
 		return [format.Encodings][]byte{}, fmt.Errorf("gzip segment: %w", err)
 	}
+	// The last block is one of its own, for Single.
+	if err := w.Flush(); err != nil {
+		return [format.Encodings][]byte{}, fmt.Errorf("gzip segment: %w", err)
+	}
 	if err := w.Close(); err != nil {
 		return [format.Encodings][]byte{}, fmt.Errorf("gzip segment: %w", err)
 	}

@@ -179,6 +179,17 @@ func (l *listing) check(t rapid.TB) {
 	if got, err := io.ReadAll(gz); err != nil || !bytes.Equal(got, want[format.Plain]) {
 		t.Fatalf("gzip form does not unpack to the plain one: %v", err)
 	}
+	single, err := io.ReadAll(NewDocument(format.Gzip, l.live).Single().Reader(context.Background(), l.store))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gz.Reset(bytes.NewReader(single)); err != nil {
+		t.Fatal(err)
+	}
+	gz.Multistream(false)
+	if got, err := io.ReadAll(gz); err != nil || !bytes.Equal(got, want[format.Plain]) {
+		t.Fatalf("the one gzip member does not unpack to the plain form: %v", err)
+	}
 	zr, err := zstd.NewReader(bytes.NewReader(want[format.Zstd]))
 	if err != nil {
 		t.Fatal(err)
@@ -304,6 +315,14 @@ func TestReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	live := slices.SortedFunc(slices.Values(out.Added), func(a, b Segment) int { return cmpFirst(a, b) })
+	single := NewDocument(format.Gzip, live).Single()
+	whole, err := io.ReadAll(single.Reader(t.Context(), store))
+	if err != nil || int64(len(whole)) != single.Size() {
+		t.Fatalf("%d bytes of %d, %v", len(whole), single.Size(), err)
+	}
+	if err := iotest.TestReader(single.Reader(t.Context(), store), whole); err != nil {
+		t.Errorf("one member: %v", err)
+	}
 	for e := range format.Encodings {
 		d := NewDocument(format.Encoding(e), live)
 		body, err := io.ReadAll(d.Reader(t.Context(), store))

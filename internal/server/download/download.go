@@ -222,7 +222,6 @@ type caches struct {
 	bodies    *otter.Cache[string, []byte]               // small objects, by key
 	files     *otter.Cache[fileKey, *db.StoredFile]      // by path
 	documents *otter.Cache[documentKey, *index.Document] // rendered documents
-	encoded   *otter.Cache[documentKey, *encoded]        // the same, compressed for clients that ask for it
 	index     *otter.Cache[indexKey, *db.File]           // files of generations that are looked up one by one; nil: none
 }
 
@@ -287,7 +286,6 @@ func newCaches() caches {
 			Weigher:       func(_ string, body []byte) uint32 { return uint32(len(body)) }, // at most bodyLimit
 			Logger:        &otter.NoopLogger{},
 		}),
-		encoded:   newEncoded(),
 		index:     otter.Must(&otter.Options[indexKey, *db.File]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}}),
 		documents: otter.Must(&otter.Options[documentKey, *index.Document]{MaximumSize: 1000, Logger: &otter.NoopLogger{}}),
 	}
