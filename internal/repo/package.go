@@ -15,6 +15,7 @@ const (
 	Dsc Type = "dsc" // Debian source package
 	RPM Type = "rpm" // binary and source
 
+	Node    Type = "node" // npm
 	Python  Type = "python"
 	Anyfile Type = "anyfile" // files of any kind
 )

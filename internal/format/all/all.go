@@ -6,6 +6,7 @@ import (
 	"packagecloud/internal/format"
 	"packagecloud/internal/format/deb"
 	"packagecloud/internal/format/generic"
+	"packagecloud/internal/format/npm"
 	"packagecloud/internal/format/python"
 	"packagecloud/internal/format/rpm"
 )
@@ -16,6 +17,7 @@ import (
 func Formats() []format.Format {
 	return []format.Format{
 		generic.New(),
+		npm.New(),
 		python.New(),
 		deb.New(),
 		rpm.New(),

@@ -2,7 +2,10 @@ package install
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+
+	"packagecloud/internal/repo"
 )
 
 // sourcesList configures apt. The token stands in apt_auth_conf, and in the
@@ -94,4 +97,30 @@ func (c *call) rpmBaseURL() (string, error) {
 		return "", err
 	}
 	return c.base(token) + "/" + v.String() + "/$basearch", nil
+}
+
+// npmScope is what an npm scope may look like in a configuration file.
+var npmScope = regexp.MustCompile(`^@[A-Za-z0-9~_-][A-Za-z0-9._~-]{0,99}$`)
+
+// npmrc configures npm, yarn 1 and pnpm, for all packages or those of a scope.
+// yarn 1 shows its token for packages without a scope only if it always must.
+func (c *call) npmrc() (string, error) {
+	token, err := c.secret()
+	if err != nil {
+		return "", err
+	}
+	registry := c.base("") + "/npm/"
+	key := "registry"
+	if scope := c.parameter("scope"); scope != "" {
+		if !npmScope.MatchString(scope) {
+			return "", repo.Invalid("scope", fmt.Sprintf("%.60q is no scope of npm: it looks like @acme", scope))
+		}
+		key = scope + ":registry"
+	}
+	text := key + "=" + registry + "\n"
+	if token != "" {
+		place := strings.TrimPrefix(registry, c.URL.Scheme+":")
+		text += place + ":_authToken=" + token + "\n" + place + ":always-auth=true\n"
+	}
+	return text, nil
 }

@@ -60,16 +60,18 @@ var answers = map[string]struct {
 	method, contentType string
 	body                func(*call) (string, error)
 }{
-	"tokens.text":      {http.MethodPost, "text/plain; charset=utf-8", (*call).tokenText},
-	"gpg_key_url.list": {http.MethodGet, "text/plain; charset=utf-8", (*call).keyURL},
-	"gpg_key_url.repo": {http.MethodGet, "text/plain; charset=utf-8", (*call).keyURL},
-	"config_file.list": {http.MethodGet, "text/apt_source_list", (*call).sourcesList},
-	"apt_auth_conf":    {http.MethodGet, "text/plain; charset=utf-8", (*call).aptAuth},
-	"config_file.repo": {http.MethodGet, "text/repo", (*call).repoFile},
-	"rpm_base_url":     {http.MethodGet, "text/plain; charset=utf-8", (*call).rpmBaseURL},
-	"script.deb.sh":    {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(debScript) }},
-	"script.rpm.sh":    {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(rpmScript) }},
-	"script.python.sh": {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(pythonScript) }},
+	"tokens.text":       {http.MethodPost, "text/plain; charset=utf-8", (*call).tokenText},
+	"gpg_key_url.list":  {http.MethodGet, "text/plain; charset=utf-8", (*call).keyURL},
+	"gpg_key_url.repo":  {http.MethodGet, "text/plain; charset=utf-8", (*call).keyURL},
+	"config_file.list":  {http.MethodGet, "text/apt_source_list", (*call).sourcesList},
+	"apt_auth_conf":     {http.MethodGet, "text/plain; charset=utf-8", (*call).aptAuth},
+	"config_file.repo":  {http.MethodGet, "text/repo", (*call).repoFile},
+	"rpm_base_url":      {http.MethodGet, "text/plain; charset=utf-8", (*call).rpmBaseURL},
+	"config_file.npmrc": {http.MethodGet, "text/plain; charset=utf-8", (*call).npmrc},
+	"script.deb.sh":     {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(debScript) }},
+	"script.python.sh":  {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(pythonScript) }},
+	"script.rpm.sh":     {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(rpmScript) }},
+	"script.node.sh":    {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(nodeScript) }},
 }
 
 // Serve answers a request for one of the names.

@@ -16,11 +16,15 @@ var debText string
 //go:embed scripts/rpm.sh
 var rpmText string
 
+//go:embed scripts/node.sh
+var nodeText string
+
 //go:embed scripts/python.sh
 var pythonText string
 
 var (
 	debScript    = template.Must(template.New("deb.sh").Option("missingkey=error").Parse(debText))
+	nodeScript   = template.Must(template.New("node.sh").Option("missingkey=error").Parse(nodeText))
 	pythonScript = template.Must(template.New("python.sh").Option("missingkey=error").Parse(pythonText))
 	rpmScript    = template.Must(template.New("rpm.sh").Option("missingkey=error").Parse(rpmText))
 )

@@ -1,0 +1,253 @@
+package npm
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxChange bounds what a request says beside the tarball, in bytes. That
+	// of npm deprecate is the whole packument.
+	maxChange = 64 << 20
+	// maxStated bounds the versions that a request speaks of.
+	maxStated = 100_000
+)
+
+// change is what a client sends with PUT /<name>: a packument, or as much of
+// one as is new.
+type change struct {
+	name     string
+	revision string
+	tags     map[string]string
+	versions map[string]stated
+	// attached is the name of the tarball that came along; "" if none did.
+	attached string
+}
+
+// stated is what a client says of a version.
+type stated struct {
+	Name       string          `json:"name"`
+	Version    string          `json:"version"`
+	Deprecated json.RawMessage `json:"deprecated"`
+	Dist       struct {
+		Shasum    string `json:"shasum"`
+		Integrity string `json:"integrity"`
+	} `json:"dist"`
+	Dependencies         json.RawMessage `json:"dependencies"`
+	OptionalDependencies json.RawMessage `json:"optionalDependencies"`
+	PeerDependencies     json.RawMessage `json:"peerDependencies"`
+	Scripts              json.RawMessage `json:"scripts"`
+}
+
+// deprecation is the message of a deprecation; "" for none.
+func (s stated) deprecation() string {
+	var message string
+	if json.Unmarshal(s.Deprecated, &message) != nil {
+		return ""
+	}
+	return message
+}
+
+// readChange reads the body of a request. The tarball is handed to attach while
+// it comes in, wherever it stands in the body.
+func readChange(body io.Reader, attach func(name string, content io.Reader) error) (*change, error) {
+	s := newScanner(body, maxChange)
+	c := &change{versions: make(map[string]stated)}
+	err := s.object(func(key string) (err error) {
+		switch key {
+		case "name":
+			c.name, err = s.text()
+		case "_rev":
+			c.revision, err = s.text()
+		case "dist-tags":
+			err = member(s, &c.tags)
+		case "versions":
+			err = s.object(func(version string) error {
+				if len(c.versions) == maxStated {
+					return errTooMuch
+				}
+				var v stated
+				err := member(s, &v)
+				c.versions[version] = v
+				return err
+			})
+		case "_attachments":
+			err = s.object(func(name string) error { return c.attachment(s, name, attach) })
+		default:
+			_, err = s.value()
+		}
+		if err != nil {
+			return within(key, err)
+		}
+		return nil
+	})
+	if err == nil {
+		err = s.end()
+	}
+	return c, err
+}
+
+// member reads a value into a Go one.
+func member(s *scanner, into any) error {
+	raw, err := s.value()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return &syntaxError{err.Error()}
+	}
+	return nil
+}
+
+// within says in which member of the body an error lies.
+func within(key string, err error) error { return fmt.Errorf("%.40q: %w", key, err) }
+
+// attachment reads {"content_type":…,"data":…,"length":…}.
+func (c *change) attachment(s *scanner, name string, attach func(string, io.Reader) error) error {
+	if !strings.HasSuffix(name, ".tgz") { // a .sigstore bundle
+		_, err := s.value()
+		return err
+	}
+	if c.attached != "" {
+		return &syntaxError{"there are two tarballs in it"}
+	}
+	c.attached = name
+	stated, length := int64(-1), &counter{}
+	err := s.object(func(key string) error {
+		switch {
+		case key == "length":
+			return member(s, &stated)
+		case key != "data":
+			_, err := s.value()
+			return err
+		case length.r != nil:
+			return &syntaxError{"an attachment has its data twice"}
+		}
+		text, err := s.stream()
+		if err != nil {
+			return err
+		}
+		length.r = base64.NewDecoder(base64.StdEncoding, text)
+		if err := attach(name, length); err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, text) // to its quotation mark
+		return err
+	})
+	switch {
+	case err != nil:
+		return within(name, err)
+	case length.r == nil:
+		return within(name, &syntaxError{"the attachment has no data"})
+	case stated >= 0 && stated != length.n:
+		return within(name, &syntaxError{fmt.Sprintf("the attachment has %d bytes and says it has %d", length.n, stated)})
+	}
+	return nil
+}
+
+// counter counts what is read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// isMalformed reports whether an error of readChange is the client's: what it
+// sent is no packument.
+func isMalformed(err error) bool {
+	var syntax *syntaxError
+	var corrupt base64.CorruptInputError
+	return errors.As(err, &syntax) || errors.As(err, &corrupt) || errors.Is(err, errTooMuch)
+}
+
+// agrees compares what a client says of a version with the tarball that it
+// sent. What is installed is what the tarball says; a request that says
+// something else shows people another package than they get.
+func (s stated) agrees(t *tarball) error {
+	if s.Name != "" && s.Name != t.name {
+		return fmt.Errorf("the request is about %.60q, and package.json in the tarball says %q", s.Name, t.name)
+	}
+	if v, err := cleanVersion(s.Version); s.Version != "" && (err != nil || v != t.version) {
+		return fmt.Errorf("the request is about version %.60q, and package.json in the tarball says %q", s.Version, t.version)
+	}
+	if s.Dist.Shasum != "" && !strings.EqualFold(s.Dist.Shasum, t.upload.SHA1) {
+		return fmt.Errorf("the tarball has the SHA-1 %s, and the request says %.60q", t.upload.SHA1, s.Dist.Shasum)
+	}
+	if err := s.agreesIntegrity(integrity(t.upload.SHA512)); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		what          string
+		theirs, owned object
+	}{
+		{"dependencies", union(dependencies(s.Dependencies), dependencies(s.OptionalDependencies)),
+			union(texts(t.fields.get("dependencies")), texts(t.fields.get("optionalDependencies")))},
+		{"peerDependencies", dependencies(s.PeerDependencies), texts(t.fields.get("peerDependencies"))},
+		{"scripts", hooks(s.Scripts), hooks(t.fields.get("scripts"))},
+	} {
+		if name, same := differ(c.theirs, c.owned); !same {
+			return fmt.Errorf("its %s differ from those in the request: %.60q", c.what, name)
+		}
+	}
+	return nil
+}
+
+// agreesIntegrity compares the SHA-512 among the digests that a client states.
+func (s stated) agreesIntegrity(have string) error {
+	for word := range strings.FieldsSeq(s.Dist.Integrity) {
+		word, _, _ = strings.Cut(word, "?")
+		if strings.HasPrefix(word, "sha512-") && word != have {
+			return fmt.Errorf("the tarball has the integrity %s, and the request says %.120q", have, word)
+		}
+	}
+	return nil
+}
+
+func union(a, b object) object {
+	all := slices.Clone(a)
+	for _, f := range b {
+		if all.get(f.name) == nil {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// hooks are the scripts that an installation runs.
+func hooks(value json.RawMessage) (o object) {
+	for _, f := range texts(value) {
+		if slices.Contains(installScripts, f.name) {
+			o = append(o, f)
+		}
+	}
+	return o
+}
+
+// differ compares two maps of texts and names a member that only one has, or
+// that says something else. Clients rewrite the URLs of Git, so that of those
+// the names count.
+func differ(a, b object) (name string, same bool) {
+	for _, pair := range [][2]object{{a, b}, {b, a}} {
+		for _, f := range pair[0] {
+			other := pair[1].get(f.name)
+			if other == nil {
+				return f.name, false
+			}
+			one, two := strings.TrimSpace(pair[0].text(f.name)), strings.TrimSpace(pair[1].text(f.name))
+			if one != two && !strings.ContainsAny(one, "/:") && !strings.ContainsAny(two, "/:") {
+				return f.name, false
+			}
+		}
+	}
+	return "", true
+}

@@ -1,0 +1,184 @@
+package npm
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// maxFields bounds the fields of package.json.
+const maxFields = 2000
+
+// field is a member of an object, its value compact.
+type field struct {
+	name  string
+	value json.RawMessage
+}
+
+// object is a JSON object whose members keep their order. Of several of one
+// name the last one counts, as in JavaScript.
+type object []field
+
+// parseObject reads a text that must be an object.
+func parseObject(text []byte) (o object, err error) {
+	s := newScanner(bytes.NewReader(text), len(text))
+	at := make(map[string]int)
+	err = s.object(func(key string) error {
+		value, err := s.value()
+		if err != nil {
+			return err
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, value); err != nil {
+			return syntax("%v", err)
+		}
+		if i, ok := at[key]; ok {
+			o[i].value = compact.Bytes()
+			return nil
+		}
+		if len(o) == maxFields {
+			return fmt.Errorf("it has more than %d fields", maxFields)
+		}
+		at[key] = len(o)
+		o = append(o, field{key, compact.Bytes()})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o, s.end()
+}
+
+// get is a member; nil without it.
+func (o object) get(name string) json.RawMessage {
+	for _, f := range o {
+		if f.name == name {
+			return f.value
+		}
+	}
+	return nil
+}
+
+// text is a member that is a string; "" for everything else.
+func (o object) text(name string) string {
+	var s string
+	if json.Unmarshal(o.get(name), &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// set replaces or adds a member.
+func (o *object) set(name string, value any) error {
+	text, err := marshal(value)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	for i, f := range *o {
+		if f.name == name {
+			(*o)[i].value = text
+			return nil
+		}
+	}
+	*o = append(*o, field{name, text})
+	return nil
+}
+
+// drop removes the members of a name.
+func (o *object) drop(names ...string) {
+	kept := (*o)[:0:0]
+next:
+	for _, f := range *o {
+		for _, name := range names {
+			if f.name == name {
+				continue next
+			}
+		}
+		kept = append(kept, f)
+	}
+	*o = kept
+}
+
+// write renders the object.
+func (o object) write(out *bytes.Buffer) error {
+	out.WriteByte('{')
+	for i, f := range o {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		name, err := marshal(f.name)
+		if err != nil {
+			return err
+		}
+		out.Write(name)
+		out.WriteByte(':')
+		out.Write(f.value)
+	}
+	out.WriteByte('}')
+	return nil
+}
+
+// marshal is json.Marshal without the escapes for HTML.
+func marshal(value any) (json.RawMessage, error) {
+	if o, ok := value.(object); ok {
+		var out bytes.Buffer
+		err := o.write(&out)
+		return out.Bytes(), err
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// must writes texts, numbers, and what is made of them, which can be written.
+func must(value any) json.RawMessage {
+	text, err := marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// isObject reports whether a value is an object.
+func isObject(value json.RawMessage) bool { return len(value) > 0 && value[0] == '{' }
+
+// texts keeps the members that are strings of an object; nil if there are
+// none.
+func texts(value json.RawMessage) object {
+	if !isObject(value) {
+		return nil
+	}
+	o, err := parseObject(value)
+	if err != nil {
+		return nil
+	}
+	kept := o[:0:0]
+	for _, f := range o {
+		if f.value[0] == '"' && f.name != "__proto__" {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// firstText is a text, or the member "name" or "type" of an object: how
+// people, and licences of old, are written.
+func firstText(value json.RawMessage, member string) string {
+	var s string
+	if json.Unmarshal(value, &s) == nil {
+		return strings.TrimSpace(s)
+	}
+	if !isObject(value) {
+		return ""
+	}
+	o, err := parseObject(value)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(o.text(member))
+}

@@ -1,0 +1,218 @@
+package npm
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// manifest is a package.json as npm reads it (the normalisation of
+// @npmcli/package-json that bears on an installation; clients do the rest
+// themselves).
+type manifest struct {
+	name, version string
+	fields        object // all that goes into the full packument, cleaned
+}
+
+// installScripts are those that run when a package is installed.
+var installScripts = []string{"preinstall", "install", "postinstall"}
+
+// readManifest reads the package.json of a tarball.
+func readManifest(c *contents) (*manifest, error) {
+	fields, err := parseObject(bytes.TrimPrefix(c.manifest, []byte("\xef\xbb\xbf")))
+	if err != nil {
+		return nil, err
+	}
+	m := &manifest{fields: fields}
+	if m.name, err = stringField(fields, "name"); err != nil {
+		return nil, err
+	}
+	if err := validName(m.name); err != nil {
+		return nil, err
+	}
+	version, err := stringField(fields, "version")
+	if err != nil {
+		return nil, err
+	}
+	if m.version, err = cleanVersion(version); err != nil {
+		return nil, err
+	}
+	return m, m.normalise(c)
+}
+
+func stringField(fields object, name string) (text string, err error) {
+	value := fields.get(name)
+	if value == nil {
+		return "", fmt.Errorf("it has no %s", name)
+	}
+	if err := json.Unmarshal(value, &text); err != nil {
+		return "", fmt.Errorf("its %s %.60s is no text", name, value)
+	}
+	return text, nil
+}
+
+// ours are the fields that the repository gives; a package's are dropped, as
+// npm drops all that begin with an underscore.
+var ours = []string{"dist", "readme", "readmeFilename", "hasInstallScript", "gypfile", "__proto__"}
+
+// normalise brings the fields into the shapes that installers expect.
+func (m *manifest) normalise(c *contents) error {
+	f := &m.fields
+	gypfile := string(f.get("gypfile")) != "false"
+	f.drop(ours...)
+	*f = slices.DeleteFunc(*f, func(f field) bool { return strings.HasPrefix(f.name, "_") })
+	var err error
+	set := func(name string, value any) { err = errors.Join(err, f.set(name, value)) }
+	set("name", m.name)
+	set("version", m.version)
+	for _, name := range []string{"dependencies", "devDependencies", "optionalDependencies", "peerDependencies"} {
+		if value := f.get(name); value != nil {
+			m.replace(name, dependencies(value))
+		}
+	}
+	m.normaliseBundled(set)
+	m.replace("bin", binaries(m.name, f.get("bin")))
+	scripts := texts(f.get("scripts"))
+	if c.gyp && gypfile && scripts.get("install") == nil && scripts.get("preinstall") == nil {
+		err = errors.Join(err, scripts.set("install", "node-gyp rebuild"))
+		set("gypfile", true)
+	}
+	m.replace("scripts", scripts)
+	for _, name := range []string{"engines", "peerDependenciesMeta"} {
+		if value := f.get(name); value != nil && !isObject(value) {
+			f.drop(name)
+		}
+	}
+	for _, name := range []string{"os", "cpu", "libc"} {
+		if value := f.get(name); value != nil && value[0] != '[' && value[0] != '"' {
+			f.drop(name)
+		}
+	}
+	if value := f.get("deprecated"); value != nil && (value[0] != '"' || string(value) == `""`) {
+		f.drop("deprecated")
+	}
+	return err
+}
+
+// replace sets a field that is an object, and drops it if there is nothing in
+// it.
+func (m *manifest) replace(name string, value object) {
+	if len(value) == 0 {
+		m.fields.drop(name)
+		return
+	}
+	_ = m.fields.set(name, value) // made of valid JSON
+}
+
+// dependencies are a map of names to ranges, whether it is written as one or,
+// as in packages of old, as a list or a text of "name@range".
+func dependencies(value json.RawMessage) object {
+	var list []any
+	var text string
+	switch {
+	case isObject(value):
+		return texts(value)
+	case json.Unmarshal(value, &list) == nil:
+	case json.Unmarshal(value, &text) == nil:
+		for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
+			list = append(list, word)
+		}
+	}
+	var o object
+	for _, item := range list {
+		word, ok := item.(string)
+		if !ok || strings.TrimSpace(word) == "" {
+			continue
+		}
+		word = strings.TrimSpace(word)
+		name, version := word, ""
+		if i := strings.IndexAny(word[1:], "@ ><="); i >= 0 {
+			name, version = word[:i+1], strings.TrimSpace(strings.TrimPrefix(word[i+1:], "@"))
+		}
+		_ = o.set(name, version) // texts can be written
+	}
+	return o
+}
+
+// normaliseBundled spells bundleDependencies as npm does, and names those that
+// true stands for.
+func (m *manifest) normaliseBundled(set func(string, any)) {
+	value := m.fields.get("bundleDependencies")
+	if value == nil {
+		value = m.fields.get("bundledDependencies")
+	}
+	m.fields.drop("bundleDependencies", "bundledDependencies")
+	var names []string
+	var list []any
+	switch {
+	case string(value) == "true":
+		names = keys(m.fields.get("dependencies"))
+	case isObject(value):
+		names = keys(value)
+	case value != nil && json.Unmarshal(value, &list) == nil:
+		for _, item := range list {
+			if name, ok := item.(string); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) > 0 {
+		set("bundleDependencies", names)
+	}
+}
+
+func keys(value json.RawMessage) (names []string) {
+	if !isObject(value) {
+		return nil
+	}
+	o, err := parseObject(value)
+	if err != nil {
+		return nil
+	}
+	for _, f := range o {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// binaries maps commands to files below the package. A single file is a
+// command named after the package.
+func binaries(name string, value json.RawMessage) (o object) {
+	var single string
+	var list []any
+	given := texts(value)
+	switch {
+	case value == nil || given != nil:
+	case json.Unmarshal(value, &single) == nil:
+		_, base := splitName(name)
+		_ = given.set(base, single)
+	case json.Unmarshal(value, &list) == nil:
+		for _, item := range list {
+			if file, ok := item.(string); ok {
+				_ = given.set(path.Base(file), file)
+			}
+		}
+	}
+	for _, f := range given {
+		command, file := path.Base(below(f.name)), below(given.text(f.name))
+		if command != "." && command != "/" && file != "" {
+			_ = o.set(command, file)
+		}
+	}
+	return o
+}
+
+// below is a path that cannot lead out of the package, without "./" in front.
+func below(file string) string {
+	return strings.TrimPrefix(path.Clean("/"+strings.NewReplacer(`\`, "/", ":", "/").Replace(file)), "/")
+}
+
+// runsScripts reports whether installing the package runs a script of it.
+func (m *manifest) runsScripts() bool {
+	scripts := texts(m.fields.get("scripts"))
+	return slices.ContainsFunc(installScripts, func(name string) bool { return scripts.text(name) != "" })
+}

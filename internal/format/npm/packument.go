@@ -1,0 +1,115 @@
+package npm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"packagecloud/internal/format"
+)
+
+// Frame implements format.Format: what stands around the version objects of a
+// packument. The oldest one is in the head, without its comma.
+func (Format) Frame(f format.Framing) (head, tail []byte) {
+	if f.Entries == 0 {
+		return nil, nil
+	}
+	var h bytes.Buffer
+	if f.Kind == kindFull {
+		fmt.Fprintf(&h, `{"_id":%s,"name":%s,"versions":{`, must(f.List), must(f.List))
+	} else {
+		fmt.Fprintf(&h, `{"name":%s,"versions":{`, must(f.List))
+	}
+	h.Write(bytes.Replace(f.First, []byte(","), nil, 1))
+
+	t := object{{"dist-tags", must(f.Tags)}}
+	if f.Kind == kindFull {
+		t = append(t, field{"time", must(times(f.Versions))}, field{"_rev", must(Revision(f.Versions, f.Tags))})
+	} else {
+		t = append(t, field{"modified", must(modified(f.Versions))})
+	}
+	return h.Bytes(), slices.Concat([]byte("\n},"), must(t)[1:], []byte("\n"))
+}
+
+// stamp is how registries write a time.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func modified(versions []format.Version) string {
+	var last time.Time
+	for _, v := range versions {
+		if v.CreatedAt.After(last) {
+			last = v.CreatedAt
+		}
+	}
+	return stamp(last)
+}
+
+// times tells when each version was pushed.
+func times(versions []format.Version) object {
+	o := make(object, 0, len(versions)+2)
+	add := func(name, value string) { o = append(o, field{name, must(value)}) }
+	first := time.Time{}
+	if len(versions) > 0 {
+		first = versions[0].CreatedAt
+	}
+	add("created", stamp(first))
+	add("modified", modified(versions))
+	for _, v := range versions {
+		add(v.Version, stamp(v.CreatedAt))
+	}
+	return o
+}
+
+// Revision names a state of a packument. A client that changes one says of
+// which revision it read it.
+func Revision(versions []format.Version, tags map[string]string) string {
+	h := sha256.New()
+	for _, v := range versions {
+		fmt.Fprintf(h, "%q %d %q\n", v.Version, v.CreatedAt.UnixMilli(), v.Attributes[Deprecated])
+	}
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		fmt.Fprintf(h, "%q %q\n", tag, tags[tag])
+	}
+	return fmt.Sprintf("%d-%s", len(versions), hex.EncodeToString(h.Sum(nil)[:16]))
+}
+
+// Amend implements format.Amender: it writes the message of a deprecation into
+// the version objects, or takes it out.
+func (Format) Amend(entries []format.Entry, attributes map[string]string) ([]format.Entry, error) {
+	amended := make([]format.Entry, 0, len(entries))
+	for _, e := range entries {
+		version, o, err := readEntry(e.Text)
+		if err != nil {
+			return nil, fmt.Errorf("read the %s entry: %w", e.Kind, err)
+		}
+		o.drop(Deprecated)
+		if message := attributes[Deprecated]; message != "" {
+			if err := o.set(Deprecated, message); err != nil {
+				return nil, err
+			}
+		}
+		if e.Text, err = entry(version, o); err != nil {
+			return nil, err
+		}
+		amended = append(amended, e)
+	}
+	return amended, nil
+}
+
+// readEntry takes an entry apart.
+func readEntry(text []byte) (version string, o object, err error) {
+	member, err := parseObject([]byte("{" + strings.TrimPrefix(string(text), "\n,") + "}"))
+	if err != nil {
+		return "", nil, err
+	}
+	if len(member) != 1 {
+		return "", nil, fmt.Errorf("it has %d members", len(member))
+	}
+	o, err = parseObject(member[0].value)
+	return member[0].name, o, err
+}

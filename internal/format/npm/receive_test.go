@@ -1,0 +1,228 @@
+package npm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"packagecloud/internal/format"
+	"packagecloud/internal/format/npm"
+	"packagecloud/internal/format/npm/npmtest"
+	"packagecloud/internal/repo"
+)
+
+// registry is a repository with two versions of @a/b.
+type registry struct{}
+
+var there = format.List{
+	Versions: []format.Version{
+		{Name: "@a/b", Version: "1.0.0", Filename: "b-1.0.0.tgz", Attributes: map[string]string{npm.Deprecated: "old"}},
+		{Name: "@a/b", Version: "1.1.0", Filename: "b-1.1.0.tgz"},
+	},
+	Tags: map[string]string{"latest": "1.1.0", "old": "1.0.0"},
+}
+
+func (registry) Look(_ context.Context, os, version, list string) (format.List, error) {
+	if os+"/"+version != "node/1" {
+		return format.List{}, fmt.Errorf("scope %s/%s", os, version)
+	}
+	if list != "@a/b" {
+		return format.List{}, nil
+	}
+	return there, nil
+}
+
+func (registry) Search(_ context.Context, s format.Search) ([]repo.Package, int64, error) {
+	return []repo.Package{{Name: "@a/b", Version: "1.1.0", Summary: strings.Join(s.Words, "+"), Uploader: "alice", Licenses: []string{"MIT"}, CreatedAt: time.Unix(0, 0)}},
+		int64(s.From + s.Size), nil
+}
+
+// call sends a request of alice and tells in a line what it asks for.
+func call(t *testing.T, method, path, body string) string {
+	t.Helper()
+	path, query, _ := strings.Cut(path, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if npm.New().Receives(method, path) == format.NoAccess {
+		return "no access"
+	}
+	a, err := npm.New().Receive(t.Context(), format.Call{
+		Method: method, Path: path, Query: values, Body: strings.NewReader(body), User: "alice", Time: time.Unix(0, 0), Lookup: registry{},
+		Keep: func(_ context.Context, name string, r io.Reader) (format.Upload, error) {
+			content, err := io.ReadAll(r)
+			return upload(name, content), err
+		},
+	})
+	var invalid *repo.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return "invalid: " + invalid.Error()
+	case errors.Is(err, format.ErrStale):
+		return "stale"
+	case errors.Is(err, repo.ErrNotFound):
+		return "not found"
+	case err != nil:
+		return "error: " + err.Error()
+	case a.OS != "node" || a.Version != "1":
+		return "scope " + a.OS + "/" + a.Version
+	}
+	return told(t, a)
+}
+
+func told(t *testing.T, a format.Action) string {
+	var said []string
+	value := func(v *string) string {
+		if v == nil {
+			return "gone"
+		}
+		return *v
+	}
+	for _, r := range a.Remove {
+		said = append(said, "remove "+r.Namespace+" "+r.Filename)
+	}
+	for _, p := range a.Push {
+		said = append(said, fmt.Sprintf("push %s %v", p.File.Filename, p.Tags))
+		p.File.Fields = p.Fields
+		if _, err := npm.New().Parse(t.Context(), p.File); err != nil {
+			said = append(said, err.Error())
+		}
+	}
+	for _, m := range a.Amend {
+		said = append(said, "amend "+m.Target.Namespace+" "+m.Target.Filename+" "+value(m.Attributes[npm.Deprecated]))
+	}
+	for _, x := range a.Tag {
+		said = append(said, "tag "+x.List+" "+x.Tag+"="+value(x.Value))
+	}
+	if l := a.Login; l != nil {
+		said = append(said, "login "+l.Name+" "+l.Password+" "+string(l.Answer("TOKEN").Body))
+	} else if body := string(a.Answer.Body); body != `{"ok":true}` {
+		said = append(said, body)
+	}
+	return strings.Join(said, "; ")
+}
+
+func TestReceive(t *testing.T) {
+	rev := npm.Revision(there.Versions, there.Tags)
+	body := npmtest.Package{Name: "@a/b", Version: "2.0.0", Fields: `"dependencies":{"x":"1"}`}.Build()
+	attachment := func(name string) string {
+		return `"_attachments":{"` + name + `":{"content_type":"application/octet-stream","data":"` + base64.StdEncoding.EncodeToString(body) + `","length":` + fmt.Sprint(len(body)) + `}}`
+	}
+	publish := func(tags, version, manifest, file string) string {
+		return `{"_id":"@a/b","name":"@a/b","dist-tags":{` + tags + `},"versions":{"` + version + `":{` + manifest + `}},"access":null,` + attachment(file) + `}`
+	}
+	const manifest = `"name":"@a/b","version":"2.0.0","dependencies":{"x":"1"}`
+	for _, c := range []struct{ method, path, body, want string }{
+		{"GET", "npm/-/whoami", "", `{"username":"alice"}`},
+		{"HEAD", "npm/-/whoami", "", `{"username":"alice"}`},
+		{"GET", "npm/-/v1/search?text=some%20words&size=5&from=3", "", `{"objects":[{"package":{"date":"1970-01-01T00:00:00.000Z","description":"some+words","keywords":[],"license":"MIT","links":{},` +
+			`"maintainers":[{"username":"alice"}],"name":"@a/b","publisher":{"username":"alice"},"scope":"a","version":"1.1.0"},` +
+			`"score":{"detail":{"maintenance":1,"popularity":1,"quality":1},"final":1},"searchScore":1}],"time":"1970-01-01T00:00:00.000Z","total":8}`},
+		{"GET", "npm/-/v1/search?size=x", "", `invalid: size: "x" is no number`},
+		{"PUT", "npm/-/user/org.couchdb.user:alice", `{"_id":"org.couchdb.user:alice","name":"alice","password":"pw","type":"user","roles":[]}`, `login alice pw {"id":"org.couchdb.user:alice","ok":true,"token":"TOKEN"}`},
+		{"PUT", "npm/-/user/org.couchdb.user:alice", `{"name":"bob","password":"pw"}`, `invalid: name: the request is about "alice", and what it says about "bob"`},
+		{"PUT", "npm/-/user/org.couchdb.user:alice", `{"name":"alice","password":"` + strings.Repeat("x", 1<<17) + `"}`, `invalid: body: it says too much beside the package`},
+		{"DELETE", "npm/-/user/token/0123", "", ""},
+		{"POST", "npm/-/v1/login", "{}", "no access"},
+
+		{"GET", "npm/-/package/@a/b/dist-tags", "", `{"latest":"1.1.0","old":"1.0.0"}`},
+		{"GET", "npm/-/package/@a/c/dist-tags", "", "not found"},
+		{"GET", "npm/-/package/@a/b/dist-tags/old", "", `"1.0.0"`},
+		{"GET", "npm/-/package/@a/b/dist-tags/none", "", "not found"},
+		{"PUT", "npm/-/package/@a/b/dist-tags/beta", `"1.0.0"`, "tag @a/b beta=1.0.0"},
+		{"POST", "npm/-/package/@a/b/dist-tags/beta", `"1.0.0"`, "tag @a/b beta=1.0.0"},
+		{"PUT", "npm/-/package/@a/b/dist-tags/beta", `"9.9.9"`, `invalid: dist-tags: there is no @a/b@"9.9.9" to be tagged beta`},
+		{"PUT", "npm/-/package/@a/b/dist-tags/1.x", `"1.0.0"`, `invalid: dist-tags: a tag must not look like a version or a range of versions, as "1.x" does`},
+		{"PUT", "npm/-/package/@a/b/dist-tags/beta", `1.0.0`, `invalid: body: it is not valid JSON: "1.0.0" is no value`},
+		{"PUT", "npm/-/package/@a/b/dist-tags/beta", `"1.0.0" x`, `invalid: body: it is not valid JSON: 'x' follows its end`},
+		{"PUT", "npm/-/package/@a/c/dist-tags/beta", `"1.0.0"`, "not found"},
+		{"DELETE", "npm/-/package/@a/b/dist-tags/old", "", "tag @a/b old=gone"},
+		{"DELETE", "npm/-/package/@a/b/dist-tags/none", "", "not found"},
+		{"DELETE", "npm/-/package/@a/b/dist-tags/latest", "", "invalid: dist-tags: a package always has a latest version"},
+		{"POST", "npm/-/package/@a/b/dist-tags", `{"p":"1.0.0","q":"1.1.0"}`, "tag @a/b p=1.0.0; tag @a/b q=1.1.0"},
+		{"PUT", "npm/-/package/@a/b/dist-tags", `{"latest":"1.0.0"}`, "tag @a/b latest=1.0.0; tag @a/b old=gone"},
+		{"PUT", "npm/-/package/@a/b/dist-tags", `{"p":"1.0.0"}`, "invalid: dist-tags: a package always has a latest version"},
+		{"DELETE", "npm/-/package/@a/b/dist-tags", "", "no access"},
+
+		{"PUT", "npm/@a/b", publish(`"latest":"2.0.0"`, "2.0.0", manifest, "@a/b-2.0.0.tgz"), "push b-2.0.0.tgz [latest]"},
+		{"PUT", "npm/@a/b", publish(`"next":"2.0.0","beta":"2.0.0"`, "2.0.0", manifest, "b-2.0.0.tgz"), "push b-2.0.0.tgz [beta next]"},
+		{"PUT", "npm/@a/b", publish(``, "2.0.0", manifest, "b-2.0.0.tgz"), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/c", publish(``, "2.0.0", manifest, "b-2.0.0.tgz"), `invalid: name: the request is about "@a/c", and what it says about "@a/b"`},
+		{"PUT", "npm/@a/b", publish(`"latest":"1.0.0"`, "2.0.0", manifest, "b-2.0.0.tgz"), `invalid: dist-tags: the tag latest is to be "1.0.0", and the tarball is of 2.0.0`},
+		{"PUT", "npm/@a/b", publish(`"1":"2.0.0"`, "2.0.0", manifest, "b-2.0.0.tgz"), `invalid: dist-tags: a tag must not look like a version or a range of versions, as "1" does`},
+		{"PUT", "npm/@a/b", publish(``, "2.0.0", manifest, "other-2.0.0.tgz"), `invalid: _attachments: "other-2.0.0.tgz" is not the tarball of @a/b@2.0.0`},
+		{"PUT", "npm/@a/b", publish(``, "2.0.0", manifest, "../../b-2.0.0.tgz"), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/b", publish(``, "../2", manifest, "b-2.0.0.tgz"), `invalid: versions: its version "../2" is no semantic version`},
+		{"PUT", "npm/@a/b", publish(``, "2.0.1", manifest, "b-2.0.1.tgz"), `push b-2.0.1.tgz []; package_file: "b-2.0.1.tgz" is not a valid npm package: the request is about version "2.0.1", and package.json in the tarball says "2.0.0"`},
+		{"PUT", "npm/@a/b", publish(``, "2.0.0", `"dependencies":{}`, "b-2.0.0.tgz"), `push b-2.0.0.tgz []; package_file: "b-2.0.0.tgz" is not a valid npm package: its dependencies differ from those in the request: "x"`},
+		{"PUT", "npm/@a/b", `{"versions":{},` + attachment("b-2.0.0.tgz") + `}`, "invalid: versions: one tarball came, and the request speaks of 0 versions"},
+		{"PUT", "npm/@a/b", `{`, "error: unexpected EOF"},
+		{"PUT", "npm/..", `{}`, "no access"},
+
+		{"PUT", "npm/@a/b", `{"_rev":"` + rev + `","versions":{"1.0.0":{"deprecated":"old"},"1.1.0":{"deprecated":"too"}}}`, "amend @a b-1.1.0.tgz too"},
+		{"PUT", "npm/@a/b", `{"versions":{"1.0.0":{"deprecated":""},"3.0.0":{"deprecated":"x"}}}`, "amend @a b-1.0.0.tgz gone"},
+		{"PUT", "npm/@a/b", `{"_rev":"1-x","versions":{}}`, "stale"},
+		{"PUT", "npm/@a/c", `{"versions":{}}`, "not found"},
+		{"PUT", "npm/@a/b/-rev/" + rev, `{"_rev":"` + rev + `","versions":{"1.1.0":{}}}`, "remove @a b-1.0.0.tgz"},
+		{"PUT", "npm/@a/b/-rev/1-x", `{"versions":{"1.1.0":{}}}`, "stale"},
+		{"PUT", "npm/@a/b/-rev/" + rev, `{}`, "invalid: versions: a packument without versions: to remove all of them, delete it"},
+		{"DELETE", "npm/@a/b/-rev/" + rev, ``, "remove @a b-1.0.0.tgz; remove @a b-1.1.0.tgz"},
+		{"DELETE", "npm/@a/b/-rev/1-x", ``, "stale"},
+		{"DELETE", "npm/@a/b", ``, "no access"},
+		{"DELETE", "npm/@a/b/-/b-1.0.0.tgz/-rev/1-x", ``, "remove @a b-1.0.0.tgz"},
+		{"DELETE", "npm/@a/b/-/r0123456789abcdef/b-1.0.0.tgz/-rev/1-x", ``, "remove @a b-1.0.0.tgz"},
+		{"DELETE", "npm/@a/b/-/b-9.0.0.tgz/-rev/1-x", ``, ""},
+		{"DELETE", "npm/@a/b/-/other.tgz/-rev/1-x", ``, "no access"},
+		{"PATCH", "npm/@a/b", ``, "no access"},
+		{"PUT", "other/b", ``, "no access"},
+	} {
+		if got := call(t, c.method, c.path, c.body); got != c.want {
+			t.Errorf("%s %s %.60s:\n%s, not\n%s", c.method, c.path, c.body, got, c.want)
+		}
+	}
+}
+
+// TestAccess has who may do what.
+func TestAccess(t *testing.T) {
+	for _, c := range []struct {
+		method, path string
+		want         format.Access
+	}{
+		{"GET", "npm/-/whoami", format.ReadAccess}, {"GET", "npm/-/v1/search", format.ReadAccess}, {"GET", "npm/-/package/a/dist-tags", format.ReadAccess},
+		{"PUT", "npm/-/user/org.couchdb.user:a", format.OpenAccess},
+		{"PUT", "npm/a", format.WriteAccess}, {"PUT", "npm/a/-rev/1", format.WriteAccess}, {"DELETE", "npm/a/-rev/1", format.WriteAccess},
+		{"DELETE", "npm/a/-/a-1.0.0.tgz/-rev/1", format.WriteAccess}, {"PUT", "npm/-/package/a/dist-tags/x", format.WriteAccess}, {"DELETE", "npm/-/package/a/dist-tags/x", format.WriteAccess},
+		{"POST", "npm/-/package/a/dist-tags", format.WriteAccess}, {"GET", "npm/a", format.NoAccess}, {"GET", "npm/a/-/a-1.0.0.tgz", format.NoAccess},
+	} {
+		if got := npm.New().Receives(c.method, c.path); got != c.want {
+			t.Errorf("%s %s: %v, not %v", c.method, c.path, got, c.want)
+		}
+	}
+}
+
+// TestReadFails hands a failure of the storage on as it is.
+func TestReadFails(t *testing.T) {
+	_, err := npm.New().Receive(t.Context(), format.Call{
+		Method: "PUT", Path: "npm/a", Body: strings.NewReader(`{"_attachments":{"a-1.0.0.tgz":{"data":"aGVsbG8="}}}`), Lookup: registry{},
+		Keep: func(context.Context, string, io.Reader) (format.Upload, error) { return format.Upload{}, errFire },
+	})
+	var invalid *repo.InvalidError
+	if !errors.Is(err, errFire) || errors.As(err, &invalid) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	a := npm.New().Refusal(422, `it is "bad"`)
+	if a.Status != 422 || a.ContentType != "application/json" || !bytes.Equal(a.Body, []byte(`{"error":"it is \"bad\""}`)) {
+		t.Errorf("%+v", a)
+	}
+}

@@ -1,0 +1,238 @@
+package npm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+
+	"packagecloud/internal/format"
+)
+
+// fieldStated is the format.Upload field with what the client of npm publish
+// says of the version, as JSON.
+const fieldStated = "manifest"
+
+// receivePackument answers PUT of a packument: npm publish if a tarball came
+// along, else a change of what there is.
+func receivePackument(ctx context.Context, c format.Call, r route) (format.Action, error) {
+	var file format.Upload
+	change, err := readChange(c.Body, func(name string, content io.Reader) (err error) {
+		file, err = c.Keep(ctx, path.Base(name), content)
+		return err
+	})
+	if err != nil {
+		return format.Action{}, malformed(err)
+	}
+	if change.name != "" && change.name != r.name {
+		return format.Action{}, invalid("name", fmt.Errorf("the request is about %q, and what it says about %.60q", r.name, change.name))
+	}
+	if change.attached != "" {
+		return publish(change, file, r.name)
+	}
+	if r.revision != "" {
+		change.revision = r.revision
+	}
+	return amend(ctx, c, change, r)
+}
+
+// publish records the one version that came. Parse compares what the client
+// says of it with the tarball.
+func publish(c *change, file format.Upload, name string) (format.Action, error) {
+	if len(c.versions) != 1 {
+		return format.Action{}, invalid("versions", fmt.Errorf("one tarball came, and the request speaks of %d versions", len(c.versions)))
+	}
+	for version, s := range c.versions {
+		clean, err := cleanVersion(version)
+		if err != nil {
+			return format.Action{}, invalid("versions", err)
+		}
+		if attached := path.Base(c.attached); attached != tarballName(name, version) && attached != tarballName(name, clean) {
+			return format.Action{}, invalid("_attachments", fmt.Errorf("%.120q is not the tarball of %s@%s", c.attached, name, clean))
+		}
+		s.Name, s.Version = name, version
+		p := format.Pushing{File: file}
+		for tag, to := range c.tags {
+			if err := validTag(tag); err != nil {
+				return format.Action{}, invalid("dist-tags", err)
+			}
+			if to != version {
+				return format.Action{}, invalid("dist-tags", fmt.Errorf("the tag %s is to be %.60q, and the tarball is of %s", tag, to, version))
+			}
+			p.Tags = append(p.Tags, tag)
+		}
+		slices.Sort(p.Tags)
+		text, err := json.Marshal(s)
+		if err != nil {
+			return format.Action{}, fmt.Errorf("keep what is said of %s: %w", name, err)
+		}
+		p.Fields = map[string]string{fieldStated: string(text)}
+		return format.Action{Push: []format.Pushing{p}, Answer: done(), Await: true}, nil
+	}
+	return format.Action{}, errors.New("unreachable: there is one version")
+}
+
+// amend brings what there is to what a packument says that the client has read
+// and changed: deprecations and, in what npm unpublish sends, versions that
+// are not in it any more.
+func amend(ctx context.Context, c format.Call, ch *change, r route) (a format.Action, err error) {
+	l, err := listed(ctx, c, r.name)
+	if err != nil {
+		return a, err
+	}
+	if have := Revision(l.Versions, l.Tags); ch.revision != "" && ch.revision != have {
+		return a, fmt.Errorf("%s is at revision %s, not %.60q: %w", r.name, have, ch.revision, format.ErrStale)
+	}
+	if r.revision != "" && len(ch.versions) == 0 {
+		return a, invalid("versions", errors.New("a packument without versions: to remove all of them, delete it"))
+	}
+	for _, v := range l.Versions {
+		s, ok := ch.versions[v.Version]
+		switch {
+		case !ok && r.revision != "":
+			a.Remove = append(a.Remove, target(v))
+		case ok && s.deprecation() != v.Attributes[Deprecated]:
+			message := s.deprecation()
+			changed := map[string]*string{Deprecated: &message}
+			if message == "" {
+				changed[Deprecated] = nil
+			}
+			a.Amend = append(a.Amend, format.Amendment{Target: target(v), Attributes: changed})
+		}
+	}
+	a.Answer, a.Await = done(), true
+	return a, nil
+}
+
+func target(v format.Version) format.Target {
+	scope, _ := splitName(v.Name)
+	return format.Target{Namespace: scope, Filename: v.Filename}
+}
+
+// receiveUnpublish answers DELETE of a packument: all versions go.
+func receiveUnpublish(ctx context.Context, c format.Call, r route) (a format.Action, err error) {
+	l, err := listed(ctx, c, r.name)
+	if err != nil {
+		return a, err
+	}
+	if have := Revision(l.Versions, l.Tags); r.revision != have {
+		return a, fmt.Errorf("%s is at revision %s, not %.60q: %w", r.name, have, r.revision, format.ErrStale)
+	}
+	for _, v := range l.Versions {
+		a.Remove = append(a.Remove, target(v))
+	}
+	a.Answer, a.Await = done(), true
+	return a, nil
+}
+
+// receiveDelete answers DELETE of a tarball, which npm unpublish sends when the
+// version is gone from the packument. Here it went with it.
+func receiveDelete(ctx context.Context, c format.Call, r route) (a format.Action, err error) {
+	l, err := c.Look(ctx, scopeOS, scopeVersion, r.name)
+	if err != nil {
+		return a, err
+	}
+	for _, v := range l.Versions {
+		if v.Filename == r.file {
+			a.Remove = append(a.Remove, target(v))
+		}
+	}
+	a.Answer, a.Await = done(), true
+	return a, nil
+}
+
+// receiveTags answers GET of all dist-tags.
+func receiveTags(ctx context.Context, c format.Call, r route) (a format.Action, err error) {
+	l, err := listed(ctx, c, r.name)
+	a.Answer = answer(0, l.Tags)
+	return a, err
+}
+
+// receiveTag answers GET of one.
+func receiveTag(ctx context.Context, c format.Call, r route) (a format.Action, err error) {
+	l, err := listed(ctx, c, r.name)
+	if err == nil && l.Tags[r.tag] == "" {
+		err = noTag(r)
+	}
+	a.Answer = answer(0, l.Tags[r.tag])
+	return a, err
+}
+
+// receiveSetTag answers PUT of a tag, whose body is the version.
+func receiveSetTag(ctx context.Context, c format.Call, r route) (format.Action, error) {
+	s := newScanner(c.Body, maxVersion+maxTag)
+	version, err := s.text()
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return format.Action{}, malformed(err)
+	}
+	return setTags(ctx, c, r, map[string]string{r.tag: version})
+}
+
+// receiveSetTags answers POST of some tags, and PUT of all there shall be.
+func receiveSetTags(ctx context.Context, c format.Call, r route) (format.Action, error) {
+	var tags map[string]string
+	s := newScanner(c.Body, 1<<20)
+	err := member(s, &tags)
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return format.Action{}, malformed(err)
+	}
+	return setTags(ctx, c, r, tags)
+}
+
+// setTags makes tags stand for versions that there are.
+func setTags(ctx context.Context, c format.Call, r route, tags map[string]string) (a format.Action, err error) {
+	l, err := listed(ctx, c, r.name)
+	if err != nil {
+		return a, err
+	}
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		version := tags[tag]
+		if err := validTag(tag); err != nil {
+			return a, invalid("dist-tags", err)
+		}
+		if !slices.ContainsFunc(l.Versions, func(v format.Version) bool { return v.Version == version }) {
+			return a, invalid("dist-tags", fmt.Errorf("there is no %s@%.60q to be tagged %s", r.name, version, tag))
+		}
+		a.Tag = append(a.Tag, format.Tagging{List: r.name, Tag: tag, Value: &version})
+	}
+	if c.Method == format.Put && r.tag == "" {
+		if tags[Latest] == "" {
+			return a, invalid("dist-tags", errNoLatest)
+		}
+		for _, tag := range slices.Sorted(maps.Keys(l.Tags)) {
+			if _, stays := tags[tag]; !stays {
+				a.Tag = append(a.Tag, format.Tagging{List: r.name, Tag: tag})
+			}
+		}
+	}
+	a.Answer, a.Await = done(), true
+	return a, nil
+}
+
+var errNoLatest = errors.New("a package always has a latest version")
+
+// receiveDeleteTag answers DELETE of a tag.
+func receiveDeleteTag(ctx context.Context, c format.Call, r route) (a format.Action, err error) {
+	l, err := listed(ctx, c, r.name)
+	switch {
+	case err != nil:
+		return a, err
+	case l.Tags[r.tag] == "":
+		return a, noTag(r)
+	case r.tag == Latest:
+		return a, invalid("dist-tags", errNoLatest)
+	}
+	a.Tag = []format.Tagging{{List: r.name, Tag: r.tag}}
+	a.Answer, a.Await = done(), true
+	return a, nil
+}
