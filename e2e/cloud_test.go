@@ -209,7 +209,8 @@ func (c *cloud) check(t testing.TB) {
 			t.Errorf("what is this? %s", e)
 		}
 	}
-	if indexes == 0 {
+	// Documents of one name are small, and answered by the server itself.
+	if packages == 0 {
 		t.Errorf("%d packages and %d indexes were asked for", packages, indexes)
 	}
 	t.Logf("%d packages and %d indexes were asked for", packages, indexes)

@@ -228,9 +228,9 @@ var (
 )
 
 // tools installs what a story wants beside what Debian has.
-func tools(t testing.TB, script string) (folder string) {
+func tools(t testing.TB, script string, arguments ...string) (folder string) {
 	t.Helper()
-	c := exec.Command(filepath.Join("..", "scripts", script))
+	c := exec.Command(filepath.Join("..", "scripts", script), arguments...)
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	need(t, "what scripts/"+script+" installs", err == nil)
