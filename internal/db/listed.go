@@ -64,10 +64,13 @@ func (r Reader) VersionsListed(ctx context.Context, l Listed) ([]format.Version,
 // at least from and below to, by id. The text is valid until yield returns.
 func (r Reader) Entries(ctx context.Context, l Listed, kind string, from, to int64, yield func(id int64, text []byte) error) error {
 	where, args := l.where()
-	n := len(args)
+	n, order := len(args), "p.id"
+	if l.Lists[1] == "" {
+		order = "p.list, p.id" // the same, but only the index of lists has it: SQLite would go through the scope
+	}
 	query := fmt.Sprintf(`
 		SELECT p.id, e.text FROM packages p JOIN entries e ON e.package_id = p.id AND e.kind = $%d
-		WHERE %s AND p.id >= $%d AND p.id < $%d ORDER BY p.id`, n+1, where, n+2, n+3)
+		WHERE %s AND p.id >= $%d AND p.id < $%d ORDER BY %s`, n+1, where, n+2, n+3, order)
 	return r.yield(ctx, "entries", yield, query, append(args, kind, from, to)...)
 }
 
