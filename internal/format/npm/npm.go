@@ -72,9 +72,10 @@ func (Format) Path(p *repo.Package, file string, _ repo.DistroVersion, revision 
 // Documents implements format.Format.
 func (Format) Documents(_ repo.DistroVersion, lists []string) (all []format.Document) {
 	for _, list := range lists {
-		for _, kind := range []string{kindFull, kindAbbreviated} {
+		for _, d := range []struct{ kind, contentType string }{{kindFull, typeFull}, {kindAbbreviated, typeAbbreviated}} {
 			all = append(all, format.Document{
-				Name: documentName(list, kind), Kind: kind, Lists: [2]string{list, ""}, Encodings: []format.Encoding{format.Plain, format.Gzip},
+				Name: documentName(list, d.kind), Kind: d.kind, Lists: [2]string{list, ""},
+				ContentType: d.contentType, Encodings: []format.Encoding{format.Plain, format.Gzip}, Encoded: true,
 				Needs: format.Needs{First: true, Versions: true, Tags: true},
 			})
 		}

@@ -59,7 +59,10 @@ const (
 
 const (
 	typeHTML = "application/vnd.pypi.simple.v1+html"
-	typeJSON = "application/vnd.pypi.simple.v1+json"
+	// plainHTML is what old pips want, and new ones take, of a file in a bucket,
+	// whose type cannot be negotiated.
+	plainHTML = "text/html; charset=utf-8"
+	typeJSON  = "application/vnd.pypi.simple.v1+json"
 )
 
 var served = []format.Encoding{format.Plain}
@@ -67,13 +70,13 @@ var served = []format.Encoding{format.Plain}
 // Documents implements format.Format.
 func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document {
 	all := []format.Document{
-		{Name: "simple/index.html", Kind: kindNamesHTML, ContentType: typeHTML, Encodings: served, Names: true},
+		{Name: "simple/index.html", Kind: kindNamesHTML, ContentType: plainHTML, Encodings: served, Names: true},
 		{Name: "simple/index.json", Kind: kindNamesJSON, ContentType: typeJSON, Encodings: served, Names: true, Needs: format.Needs{First: true}},
 	}
 	for _, l := range lists {
 		own := [2]string{l, ""}
 		all = append(all,
-			format.Document{Name: "simple/" + l + "/index.html", Kind: kindHTML, Lists: own, ContentType: typeHTML, Encodings: served},
+			format.Document{Name: "simple/" + l + "/index.html", Kind: kindHTML, Lists: own, ContentType: plainHTML, Encodings: served},
 			format.Document{
 				Name: "simple/" + l + "/index.json", Kind: kindJSON, Lists: own, ContentType: typeJSON, Encodings: served,
 				Needs: format.Needs{First: true, Versions: true},

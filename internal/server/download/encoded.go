@@ -18,6 +18,10 @@ const encodeFrom = 256
 // Content-Encoding: from its stored gzip form, whose members are joined to one,
 // because uv and curl read the first one alone. Each form has a tag of its own.
 func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.File, contentType string) error {
+	if h.redirects(r, plain) {
+		// As the plain form: the row knows no object of one member.
+		return h.redirectIndex(w, r, plain)
+	}
 	header := w.Header()
 	header.Add("Vary", "Accept-Encoding")
 	accepted := format.AcceptsEncoding(strings.Join(r.Header.Values("Accept-Encoding"), ","), "gzip")
