@@ -31,11 +31,28 @@ func (f *frame) around(entries int64) (head, tail []byte) {
 	return f.make(with)
 }
 
-// counts reports whether the head tells the number of entries.
+// counts reports whether the head tells the number of entries. Nothing that the
+// tail alone needs is rendered for that.
 func (f *frame) counts() bool {
-	some, _ := f.around(1)
-	more, _ := f.around(2)
+	with := f.Framing
+	with.Versions, with.Tags, with.Entries = nil, nil, 1+f.kept()
+	some, _ := f.make(with)
+	with.Entries++
+	more, _ := f.make(with)
 	return !bytes.Equal(some, more)
+}
+
+// listedVersions are the versions in a list, which documents that follow each
+// other share.
+func (g *generation) listedVersions(ctx context.Context, tx *db.Tx, list db.Listed) ([]format.Version, error) {
+	if g.versions == nil || g.versionsOf != list {
+		all, err := tx.VersionsListed(ctx, list)
+		if err != nil {
+			return nil, err
+		}
+		g.versions, g.versionsOf = all, list
+	}
+	return g.versions, nil
 }
 
 // framing asks for what the frame of a document needs, and tells the update of
@@ -59,7 +76,7 @@ func (g *generation) framing(ctx context.Context, tx *db.Tx, d *document, total 
 		u.Touched = slices.Compact(u.Touched)
 	}
 	if d.Needs.Versions {
-		if f.Versions, err = tx.VersionsListed(ctx, d.listed(g)); err != nil {
+		if f.Versions, err = g.listedVersions(ctx, tx, d.listed(g)); err != nil {
 			return nil, err
 		}
 	}

@@ -35,7 +35,10 @@ type generation struct {
 	documents []*document     // in the order of format.Documents
 	files     []db.File       // new ones, stored
 	gone      []string        // paths of files that are no more
-	objects   int             // that were named
+
+	versions   []format.Version // those of the list that was asked for last
+	versionsOf db.Listed
+	objects    int // that were named
 
 	composer blob.Composer // nil if clients never fetch from the store itself
 	compose  []whole       // what is to be stored with it

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +31,7 @@ func (Format) Frame(f format.Framing) (head, tail []byte) {
 
 	t := object{{"dist-tags", must(f.Tags)}}
 	if f.Kind == kindFull {
-		t = append(t, field{"time", must(times(f.Versions))}, field{"_rev", must(Revision(f.Versions, f.Tags))})
+		t = append(t, field{"time", times(f.Versions)}, field{"_rev", must(Revision(f.Versions, f.Tags))})
 	} else {
 		t = append(t, field{"modified", must(modified(f.Versions))})
 	}
@@ -37,7 +39,9 @@ func (Format) Frame(f format.Framing) (head, tail []byte) {
 }
 
 // stamp is how registries write a time.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
+
+const stampLayout = "2006-01-02T15:04:05.000Z"
 
 func modified(versions []format.Version) string {
 	var last time.Time
@@ -49,33 +53,35 @@ func modified(versions []format.Version) string {
 	return stamp(last)
 }
 
-// times tells when each version was pushed.
-func times(versions []format.Version) object {
-	o := make(object, 0, len(versions)+2)
-	add := func(name, value string) { o = append(o, field{name, must(value)}) }
+// times tells when each version was pushed. Versions need no escapes.
+func times(versions []format.Version) json.RawMessage {
 	first := time.Time{}
 	if len(versions) > 0 {
 		first = versions[0].CreatedAt
 	}
-	add("created", stamp(first))
-	add("modified", modified(versions))
+	out := make([]byte, 0, 100+50*len(versions))
+	out = fmt.Appendf(out, `{"created":%q,"modified":%q`, stamp(first), modified(versions))
 	for _, v := range versions {
-		add(v.Version, stamp(v.CreatedAt))
+		out = append(append(append(out, ',', '"'), v.Version...), `":"`...)
+		out = append(v.CreatedAt.UTC().AppendFormat(out, stampLayout), '"')
 	}
-	return o
+	return append(out, '}')
 }
 
 // Revision names a state of a packument. A client that changes one says of
 // which revision it read it.
 func Revision(versions []format.Version, tags map[string]string) string {
-	h := sha256.New()
+	var state []byte
 	for _, v := range versions {
-		fmt.Fprintf(h, "%q %d %q\n", v.Version, v.CreatedAt.UnixMilli(), v.Attributes[Deprecated])
+		state = strconv.AppendQuote(state, v.Version)
+		state = strconv.AppendInt(state, v.CreatedAt.UnixMilli(), 10)
+		state = strconv.AppendQuote(state, v.Attributes[Deprecated])
 	}
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
-		fmt.Fprintf(h, "%q %q\n", tag, tags[tag])
+		state = strconv.AppendQuote(strconv.AppendQuote(state, tag), tags[tag])
 	}
-	return fmt.Sprintf("%d-%s", len(versions), hex.EncodeToString(h.Sum(nil)[:16]))
+	sum := sha256.Sum256(state)
+	return fmt.Sprintf("%d-%s", len(versions), hex.EncodeToString(sum[:16]))
 }
 
 // Amend implements format.Amender: it writes the message of a deprecation into
