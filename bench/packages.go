@@ -16,6 +16,7 @@ import (
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/npm/npmtest"
 	"packagecloud/internal/format/python/pytest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
@@ -37,7 +38,7 @@ const again = 10_000_000
 
 // next is the number of one more package for a repository of some.
 func (k kind) next(size, round int) int {
-	if k.name == "py" {
+	if k.name == "py" || k.name == "npm" {
 		return again + round
 	}
 	return size + round
@@ -49,7 +50,10 @@ var kinds = []kind{
 	{"deb", repo.DistroVersion{ID: 237, OS: "ubuntu", Version: "jammy", Format: "deb"}, makeDeb, noName, "100 ms"},
 	{"rpm", repo.DistroVersion{ID: 240, OS: "el", Version: "9", Format: "rpm"}, makeRPM, noName, "200 ms"},
 	{"py", repo.DistroVersion{ID: 166, OS: "python", Format: "py"}, makeWheel, wheelName, "100 ms"},
+	npmKind,
 }
+
+var npmKind = kind{"npm", repo.DistroVersion{ID: 191, OS: "node", Version: "1", Format: "node"}, makeNpm, noName, "100 ms"}
 
 // word is pronounceable noise, always the same for a number.
 func word(i int) string {
@@ -108,6 +112,18 @@ func wheelName(i int) string {
 func makeWheel(i int) []byte {
 	name, version := wheel(i)
 	return pytest.Wheel(name, version, fmt.Sprintf("Requires-Python: >=3.8\nLicense: MIT\nRequires-Dist: %s (>=1.0)\n\n%s\n", word(i+1), words(i, 40)))
+}
+
+func makeNpm(i int) []byte {
+	name, version := fmt.Sprintf("%s-%d", word(i), i), "1.0.0"
+	if i >= again {
+		name, version = word(0)+"-0", fmt.Sprintf("2.%d.%d", (i-again)/100, (i-again)%100)
+	}
+	fields := fmt.Sprintf(`"description":%q,"license":"MIT","main":"lib/index.js","repository":{"type":"git","url":"git+https://example.com/%s.git"},"keywords":["%s"],
+		"author":{"name":%q,"email":"%s@example.com"},"engines":{"node":">=18"},"scripts":{"test":"mocha","build":"tsc"},"files":["lib"],
+		"dependencies":{"%s":"^1.%d.0","%s":"~2.%d.1","%s":">=3"},"devDependencies":{"mocha":"^10.0.0","typescript":"^5.4.0","%s":"*"}`,
+		words(i+4, 12), word(i), strings.ReplaceAll(words(i+5, 5), " ", `","`), words(i+2, 2), word(i+3), word(i+1), i%9, word(i+7), i%7, word(i+11), word(i+6))
+	return npmtest.Package{Name: name, Version: version, Fields: fields}.Build()
 }
 
 func digests(body []byte) repo.Digests {

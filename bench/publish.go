@@ -151,7 +151,7 @@ func peers(k kind, size int) (string, error) {
 		return "", nil
 	}
 	switch k.name {
-	case "py":
+	case "py", "npm":
 		return "", nil // no index tool for it renders less than everything
 	case "rpm":
 		return peerTime("createrepo_c", k, size, []string{"createrepo_c", "--quiet", "--update", "--no-database", "."})
