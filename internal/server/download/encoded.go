@@ -17,11 +17,10 @@ const encodeFrom = 256
 // sendEncoded answers with a document, compressed if the client takes that as a
 // Content-Encoding: from its stored gzip form, whose members are joined to one,
 // because uv and curl read the first one alone. Each form has a tag of its own.
+//
+// It is never a redirect: the links in a page of Python's index are relative, and
+// pip and uv would take them for links to the bucket, which nobody has signed.
 func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.File, contentType string) error {
-	if h.redirects(r, plain) {
-		// As the plain form: the row knows no object of one member.
-		return h.redirectIndex(w, r, plain)
-	}
 	header := w.Header()
 	header.Add("Vary", "Accept-Encoding")
 	accepted := format.AcceptsEncoding(strings.Join(r.Header.Values("Accept-Encoding"), ","), "gzip")
