@@ -83,8 +83,7 @@ func TestSignedPasses(t *testing.T) {
 		if err != nil || decoded != "/"+key || canonical != path {
 			t.Fatalf("%q became %q, which is %q (%v)", key, canonical, decoded, err)
 		}
-		// Escapes may make it longer than a path may be as it is sent.
-		if again, ok := Canonical(canonical); len(canonical) <= maxPath && (!ok || again != canonical) {
+		if again, ok := Canonical(canonical); !ok || again != canonical {
 			t.Fatalf("%q is not canonical: %q", canonical, again)
 		}
 	})
@@ -150,7 +149,8 @@ func FuzzCanonical(f *testing.F) {
 		if err != nil || berr != nil || a != b {
 			t.Fatalf("%q stands for %q (%v), its canonical %q for %q (%v)", path, a, err, canonical, b, berr)
 		}
-		if again, ok := Canonical(canonical); !ok || again != canonical {
+		// Escapes may make it longer than a path may be as it is sent.
+		if again, ok := Canonical(canonical); len(canonical) <= maxPath && (!ok || again != canonical) {
 			t.Fatalf("%q is not canonical: %q", canonical, again)
 		}
 		if u, err := url.ParseRequestURI(canonical); err != nil || u.RawQuery != "" || u.JoinPath().Path != b {
