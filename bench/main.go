@@ -22,6 +22,7 @@ import (
 var (
 	sizes = flag.String("sizes", "1000,10000,100000", "numbers of packages that a repository holds")
 	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, versions, push, upload, download, bucket")
+	types = flag.String("types", "deb,rpm,py,npm", "types of package that are published")
 	large = flag.Int64("large", 1<<30, "bytes of the large upload")
 )
 

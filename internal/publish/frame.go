@@ -58,7 +58,7 @@ func (g *generation) listedVersions(ctx context.Context, tx *db.Tx, list db.List
 // framing asks for what the frame of a document needs, and tells the update of
 // it. An entry that comes to the head or leaves it is touched: it leaves its
 // segment or comes to it.
-func (g *generation) framing(ctx context.Context, tx *db.Tx, d *document, total int64, u *index.Update) (f *frame, err error) {
+func (g *generation) framing(ctx context.Context, tx *db.Tx, d *document, u *index.Update) (f *frame, err error) {
 	f = &frame{Framing: format.Framing{Kind: d.Kind, List: d.Lists[0]}, make: g.format.Frame}
 	if d.Needs.First {
 		was := d.row.First
@@ -85,7 +85,6 @@ func (g *generation) framing(ctx context.Context, tx *db.Tx, d *document, total 
 			return nil, err
 		}
 	}
-	u.Total = total - f.kept()
 	u.Frame = f.around
 	kept := d.row.First
 	u.Entries = func(ctx context.Context, from, to int64, yield func(int64, []byte) error) error {

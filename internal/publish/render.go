@@ -30,17 +30,17 @@ func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
 	if len(u.Touched) == 0 && !u.Rebuild && !g.reframes(d) {
 		return nil
 	}
-	total, err := d.source.count(ctx)
-	if err != nil {
-		return err
-	}
 	if g.named != nil && !d.Names {
+		total, err := d.source.count(ctx)
+		if err != nil {
+			return err
+		}
 		if total == 0 {
 			return g.vanish(ctx, tx, d)
 		}
 		u.Rebuild = u.Rebuild || d.row.Entries == 0 // it had vanished
 	}
-	f, err := g.framing(ctx, tx, d, total, &u)
+	f, err := g.framing(ctx, tx, d, &u)
 	if err != nil {
 		return err
 	}
@@ -117,9 +117,15 @@ func (g *generation) load(ctx context.Context, tx *db.Tx, d *document, f *frame,
 			return s.First != index.HeadFirst && s.First != index.TailFirst
 		})
 	}
-	if u.Whole {
-		u.Live, err = tx.LiveSegments(ctx, d.row.ID, index.HeadFirst)
+	if !u.Whole {
+		return nil
 	}
+	if u.Live, err = tx.LiveSegments(ctx, d.row.ID, index.HeadFirst); err != nil {
+		return err
+	}
+	// Counting looks at every row of the listing: only where it must be known.
+	total, err := d.source.count(ctx)
+	u.Total = total - f.kept()
 	return err
 }
 
