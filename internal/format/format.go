@@ -116,9 +116,6 @@ type Document struct {
 	// Encodings are the forms that clients may fetch, and that entry points
 	// may therefore name.
 	Encodings []Encoding
-	// Encoded says that clients get the compressed forms as a Content-Encoding
-	// of the plain one, see Request.Encoded, and not as files of their own.
-	Encoded bool
 	// Needs is what Frame wants to know of it.
 	Needs Needs
 	// Names says that its entries are names and not packages: see Named.

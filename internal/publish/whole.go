@@ -56,16 +56,12 @@ func (g *generation) wholes(ctx context.Context, tx *db.Tx, d *document, u *inde
 	return nil
 }
 
-// codings are the Content-Encodings of the forms, and compressed their types as
-// files of their own.
-var (
-	codings    = [format.Encodings]string{format.Gzip: "gzip", format.Zstd: "zstd"}
-	compressed = [format.Encodings]string{format.Gzip: "application/gzip", format.Zstd: "application/zstd"}
-)
+// compressed are the types of the compressed forms.
+var compressed = [format.Encodings]string{format.Gzip: "application/gzip", format.Zstd: "application/zstd"}
 
 // contentType is that of a form of a document.
 func contentType(d format.Document, e format.Encoding) string {
-	if e == format.Plain || d.Encoded {
+	if e == format.Plain {
 		return d.ContentType
 	}
 	return compressed[e]
@@ -73,11 +69,7 @@ func contentType(d format.Document, e format.Encoding) string {
 
 // Attributes are those of a file of a generation that is an object.
 func Attributes(f db.File) blob.Attributes {
-	a := blob.Attributes{ContentType: f.ContentType, Class: blob.Index}
-	if f.ContentType != compressed[f.Encoding] {
-		a.ContentEncoding = codings[f.Encoding]
-	}
-	return a
+	return blob.Attributes{ContentType: f.ContentType, Class: blob.Index}
 }
 
 // pieces are the pieces of a form of a document, one after the other: ranges

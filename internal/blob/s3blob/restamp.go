@@ -1,6 +1,7 @@
 package s3blob
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -38,7 +39,7 @@ func (s *Store) restamp(ctx context.Context, key string, h headers) (bool, error
 		h.contentType = have.ContentType
 	}
 	same := func(a, b *string) bool { return aws.ToString(a) == aws.ToString(b) }
-	if same(have.ContentType, h.contentType) && same(have.ContentEncoding, h.encoding) && same(have.ContentDisposition, h.disposition) && same(have.CacheControl, h.cacheControl) {
+	if same(have.ContentType, h.contentType) && (h.encoding == nil || same(have.ContentEncoding, h.encoding)) && same(have.ContentDisposition, h.disposition) && same(have.CacheControl, h.cacheControl) {
 		return false, nil
 	}
 	if aws.ToInt64(have.ContentLength) <= s.limits.maxObjectCopy {
@@ -51,7 +52,7 @@ func (s *Store) restamp(ctx context.Context, key string, h headers) (bool, error
 func (s *Store) copyWhole(ctx context.Context, key string, h headers, have *s3.HeadObjectOutput) error {
 	_, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{
 		Bucket: &s.config.Bucket, Key: &key, CopySource: s.source(key), CopySourceIfMatch: have.ETag, MetadataDirective: types.MetadataDirectiveReplace,
-		ContentType: h.contentType, ContentEncoding: h.encoding, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
+		ContentType: h.contentType, ContentEncoding: cmp.Or(h.encoding, have.ContentEncoding), ContentDisposition: h.disposition, CacheControl: h.cacheControl,
 		ContentLanguage: have.ContentLanguage, Expires: have.Expires, Metadata: have.Metadata, //nolint:staticcheck // Expires is what CopyObject takes
 		StorageClass: have.StorageClass, WebsiteRedirectLocation: have.WebsiteRedirectLocation, ChecksumAlgorithm: checksumOf(have),
 		ServerSideEncryption: have.ServerSideEncryption, SSEKMSKeyId: have.SSEKMSKeyId, BucketKeyEnabled: have.BucketKeyEnabled,
@@ -68,7 +69,7 @@ func (s *Store) copyParts(ctx context.Context, key string, h headers, have *s3.H
 	}
 	in := &s3.CreateMultipartUploadInput{
 		Bucket: &s.config.Bucket, Key: &key, Tagging: tags,
-		ContentType: h.contentType, ContentEncoding: h.encoding, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
+		ContentType: h.contentType, ContentEncoding: cmp.Or(h.encoding, have.ContentEncoding), ContentDisposition: h.disposition, CacheControl: h.cacheControl,
 		ContentLanguage: have.ContentLanguage, Expires: have.Expires, Metadata: have.Metadata, //nolint:staticcheck // Expires is what CreateMultipartUpload takes
 		StorageClass: have.StorageClass, WebsiteRedirectLocation: have.WebsiteRedirectLocation, ChecksumAlgorithm: checksumOf(have),
 		ServerSideEncryption: have.ServerSideEncryption, SSEKMSKeyId: have.SSEKMSKeyId, BucketKeyEnabled: have.BucketKeyEnabled,

@@ -21,9 +21,9 @@ import (
 const wholeTime = 5 * time.Minute
 
 // wholeObject is the key of a file of a generation as one object. Publishing
-// stores most of them; the others, the documents of one name, the plain form of a
-// large listing that hardly anybody wants or what was published before there was
-// a bucket, are stored when somebody asks. All who ask wait for the one who does it.
+// stores most of them; the others, the plain form of a large listing that hardly
+// anybody wants or what was published before there was a bucket, are stored when
+// somebody asks. All who ask wait for the one who does it.
 func (h *Handler) wholeObject(ctx context.Context, f db.File) (string, error) {
 	if f.Object != "" {
 		return f.Object, nil
