@@ -63,15 +63,22 @@ func (r Reader) VersionsListed(ctx context.Context, l Listed) ([]format.Version,
 // Entries yields the entries of one kind of the packages listed whose ids are
 // at least from and below to, by id. The text is valid until yield returns.
 func (r Reader) Entries(ctx context.Context, l Listed, kind string, from, to int64, yield func(id int64, text []byte) error) error {
+	query, args := r.entriesQuery(l, kind, from, to)
+	return r.yield(ctx, "entries", yield, query, args...)
+}
+
+func (r Reader) entriesQuery(l Listed, kind string, from, to int64) (string, []any) {
 	where, args := l.where()
-	n, order := len(args), "p.id"
-	if l.Lists[1] == "" {
-		order = "p.list, p.id" // the same, but only the index of lists has it: SQLite would go through the scope
+	index := ""
+	if l.Lists[1] == "" && !r.postgres {
+		// SQLite knows no statistics, and would go through the whole scope.
+		index = "INDEXED BY packages_list"
 	}
+	n := len(args)
 	query := fmt.Sprintf(`
-		SELECT p.id, e.text FROM packages p JOIN entries e ON e.package_id = p.id AND e.kind = $%d
-		WHERE %s AND p.id >= $%d AND p.id < $%d ORDER BY %s`, n+1, where, n+2, n+3, order)
-	return r.yield(ctx, "entries", yield, query, append(args, kind, from, to)...)
+		SELECT p.id, e.text FROM packages p %s JOIN entries e ON e.package_id = p.id AND e.kind = $%d
+		WHERE %s AND p.id >= $%d AND p.id < $%d ORDER BY p.id`, index, n+1, where, n+2, n+3)
+	return query, append(args, kind, from, to)
 }
 
 // yield yields the rows of a query for ids and texts. A text is valid until each
