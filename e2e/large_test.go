@@ -79,9 +79,7 @@ func (s *instance) pushStream(t *testing.T, body io.Reader) (status int, answer 
 func (s *instance) peakMemory(t *testing.T) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
-	if err != nil {
-		t.Skipf("needs /proc: %v", err)
-	}
+	need(t, "/proc", err == nil)
 	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
 	if m == nil {
 		t.Fatal("the kernel does not tell the memory of a process")

@@ -70,16 +70,21 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 // Seek implements io.Seeker.
 func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+	return seek(&r.at, r.doc.Size(), offset, whence)
+}
+
+// seek moves a position in a document of a size, as io.Seeker says.
+func seek(at *int64, size, offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
-		offset += r.at
+		offset += *at
 	case io.SeekEnd:
-		offset += r.doc.Size()
+		offset += size
 	}
 	if offset < 0 {
 		return 0, errors.New("seek before the start of a document")
 	}
-	r.at = offset
+	*at = offset
 	return offset, nil
 }
 

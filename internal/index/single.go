@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -75,17 +74,7 @@ type SingleReader struct {
 
 // Seek implements io.Seeker.
 func (r *SingleReader) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += r.at
-	case io.SeekEnd:
-		offset += r.single.Size()
-	}
-	if offset < 0 {
-		return 0, errors.New("seek before the start of a document")
-	}
-	r.at = offset
-	return offset, nil
+	return seek(&r.at, r.single.Size(), offset, whence)
 }
 
 // Read implements io.Reader.

@@ -157,22 +157,10 @@ func (r *run) blob(ctx context.Context, b db.Blob) error {
 // digest is the SHA-256 of what r reads.
 func digest(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, contextReader{ctx, r}); err != nil {
+	if _, err := io.Copy(h, format.Until(ctx, r)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-type contextReader struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.Reader.Read(p)
 }
 
 // lost looks for packages that no publication will ever take in or out.

@@ -43,7 +43,7 @@ func readTarball(ctx context.Context, u format.Upload, most int64) (*contents, e
 	if err != nil {
 		return nil, fmt.Errorf("it is no gzip file: %w", err)
 	}
-	limited := &io.LimitedReader{R: &patient{ctx, unzipped}, N: most}
+	limited := &io.LimitedReader{R: format.Until(ctx, unzipped), N: most}
 	c, err := readEntries(tar.NewReader(limited), most)
 	if err == nil {
 		// A tarball that was cut off says so only at the end of its gzip file.
@@ -59,19 +59,6 @@ func readTarball(ctx context.Context, u format.Upload, most int64) (*contents, e
 		return nil, errors.New("it has no package.json in its first folder")
 	}
 	return c, nil
-}
-
-// patient gives up when the context ends.
-type patient struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if err := p.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return p.r.Read(b)
 }
 
 func tooLarge(most int64) error {

@@ -200,7 +200,7 @@ func fromZip(u format.Upload) ([]byte, error) {
 // rest of it.
 func fromTar(ctx context.Context, u format.Upload, r io.Reader) (raw []byte, err error) {
 	limit := min(max(expansionFloor, u.Size*maxExpansion), expansionRoof)
-	counted := &io.LimitedReader{R: &until{ctx, r}, N: limit}
+	counted := &io.LimitedReader{R: format.Until(ctx, r), N: limit}
 	t := tar.NewReader(counted)
 	is := metadataOf(u.Filename)
 	for members := 0; ; members++ {
@@ -232,19 +232,6 @@ func fromTar(ctx context.Context, u format.Upload, r io.Reader) (raw []byte, err
 			return nil, err
 		}
 	}
-}
-
-// until reads until its context ends.
-type until struct {
-	ctx context.Context // of the parsing that it is a part of
-	r   io.Reader
-}
-
-func (u *until) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(p)
 }
 
 func missing(filename string) error {
