@@ -14,7 +14,7 @@ func TestEntriesPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close() //nolint:errcheck // a test
+	defer d.Close()
 	if err := d.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -23,25 +23,32 @@ func TestEntriesPlan(t *testing.T) {
 		{"one", "two"}: "packages_scope (scope_id=? AND id>? AND id<?)",
 	} {
 		query, args := d.entriesQuery(Listed{ScopeID: 1, Lists: lists}, "kind", 1, 9)
-		rows, err := d.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan []string
-		for rows.Next() {
-			var id, parent, unused int
-			var step string
-			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-				t.Fatal(err)
-			}
-			plan = append(plan, step)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		rows.Close()
-		if all := strings.Join(plan, "; "); !strings.Contains(all, want) || strings.Contains(all, "SCAN") || strings.Contains(all, "TEMP") {
-			t.Errorf("%v is read by %s, want %s", lists, all, want)
+		plan := explain(t, d, query, args)
+		if !strings.Contains(plan, want) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP") {
+			t.Errorf("%v is read by %s, want %s", lists, plan, want)
 		}
 	}
+}
+
+// explain returns the steps of SQLite's plan for query.
+func explain(t *testing.T, d *DB, query string, args []any) string {
+	t.Helper()
+	rows, err := d.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(steps, "; ")
 }
