@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"packagecloud/internal/provision"
@@ -189,24 +189,13 @@ func (k *killer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// reads reports whether a call changes nothing.
+// reads reports whether a call changes nothing. The context of a request of the
+// SDK knows the operation.
 func reads(r *http.Request) bool {
-	operation := r.Header.Get("X-Amz-Target")
-	if r.Method == http.MethodPost && r.URL.Path == "/" && operation == "" && r.GetBody != nil {
-		body, err := r.GetBody()
-		if err != nil {
-			return false
-		}
-		form, err := io.ReadAll(body)
-		if err != nil {
-			return false
-		}
-		operation = string(form)
-	}
-	return r.Method == http.MethodGet || readPattern.MatchString(operation)
+	return readPattern.MatchString(awsmiddleware.GetOperationName(r.Context()))
 }
 
-var readPattern = regexp.MustCompile(`(TrentService\.|Action=)(Get|List|Describe|Simulate|Encrypt)`)
+var readPattern = regexp.MustCompile(`^(Get|List|Describe|Simulate|Encrypt)`)
 
 func TestKilled(t *testing.T) {
 	start := func() *site {
