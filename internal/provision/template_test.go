@@ -30,9 +30,9 @@ func real(access provision.Access) *provision.Settings {
 
 // tool finds a program of the project's scripts: it is missing at home, which
 // skips the test, or in CI, which fails it.
-func tool(t *testing.T, script string) string {
+func tool(t *testing.T, script string, arguments ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), script).Output()
+	out, err := exec.CommandContext(t.Context(), script, arguments...).Output()
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("%s: %v", script, err)
