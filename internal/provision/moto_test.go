@@ -1,0 +1,232 @@
+package provision_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"packagecloud/internal/provision"
+	"packagecloud/internal/provision/awsfake"
+)
+
+// moto does as AWS does: role, key and function, the versions of which it
+// publishes only if something changed; policy, tags and public access of a
+// bucket. Not asked: Invoke (it needs Docker), CloudFront (no cache policies, no
+// identities, loses the function of a behaviour, one ETag for ever).
+
+// TestMoto makes the function in moto, twice, and again for another secret.
+func TestMoto(t *testing.T) {
+	t.Parallel()
+	e := startMoto(t)
+	c := e.config("test", "test")
+	newBucket(t, c, "packages")
+	functions, keys := lambda.NewFromConfig(c), kms.NewFromConfig(c)
+	secrets := []string{secret}
+	for _, step := range []struct {
+		more    string // one more secret
+		actions int
+		version string
+	}{{"", 6, ":1"}, {"", 0, ":1"}, {strings.Repeat("x", 40), 1, ":2"}, {"", 0, ":2"}} {
+		r := e.runner(c)
+		if step.more != "" {
+			secrets = append(secrets, step.more)
+		}
+		r.Settings.Secrets = secrets
+		result, err := r.Run(t.Context(), provision.Function)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(result.Done) != step.actions || !strings.HasSuffix(result.Version, ":function:"+provision.Name+step.version) {
+			t.Errorf("with %d secrets: %s after %v", len(secrets), result.Version, result.Done)
+		}
+	}
+	listed, err := functions.ListVersionsByFunction(t.Context(), &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(provision.Name)})
+	if err != nil || len(listed.Versions) != 3 { // with $LATEST
+		t.Errorf("versions: %+v %v", listed, err)
+	}
+	all, err := keys.ListKeys(t.Context(), &kms.ListKeysInput{})
+	if err != nil || len(all.Keys) != 1 {
+		t.Errorf("keys: %+v %v", all, err)
+	}
+}
+
+// TestMotoBucket has the bucket in moto, and the rest in our fake: what others
+// put there stays, and is not written again.
+func TestMotoBucket(t *testing.T) {
+	t.Parallel()
+	e := startMoto(t)
+	c := e.config("test", "test")
+	client := newBucket(t, c, "packages")
+	site := newSite()
+	run := func(access provision.Access) *provision.Result {
+		t.Helper()
+		r := site.runner(nil)
+		r.AWS.S3 = provision.NewAWS(c, provision.Connection{BucketRegion: "eu-central-1", PathStyle: true}).S3
+		r.Settings.Access, r.Settings.Migrate = access, true
+		result, err := r.Run(t.Context(), provision.Everything)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	for i, access := range []provision.Access{provision.AccessControl, provision.AccessIdentity, ""} {
+		run(access)
+		checkBucket(t, client, "packages", min(i+3, 4))
+		if again := run(access); len(again.Done) != 0 {
+			t.Errorf("%q again: %v", access, again.Done)
+		}
+	}
+}
+
+// checkBucket looks whether a bucket of newBucket has so many statements
+// in its policy, the first two as they were, its tags, and one of ours.
+func checkBucket(t *testing.T, client *s3.Client, name string, statements int) {
+	t.Helper()
+	policy, err := client.GetBucketPolicy(t.Context(), &s3.GetBucketPolicyInput{Bucket: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := client.GetBucketTagging(t.Context(), &s3.GetBucketTaggingInput{Bucket: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, had struct {
+		ID        string `json:"Id"`
+		Statement []any
+	}
+	if err := json.Unmarshal([]byte(*policy.Policy), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(foreign), &had); err != nil {
+		t.Fatal(err)
+	}
+	if got.ID != had.ID || len(got.Statement) != statements || plain(t, got.Statement[:2]) != plain(t, had.Statement) {
+		t.Errorf("%d statements wanted: %s", statements, *policy.Policy)
+	}
+	var pairs []string
+	for _, tag := range tags.TagSet {
+		pairs = append(pairs, *tag.Key+"="+*tag.Value)
+	}
+	slices.Sort(pairs)
+	if want := []string{"cost=7", provision.Tag + "=true", "team=build"}; !slices.Equal(pairs, want) {
+		t.Errorf("tags %q, want %q", pairs, want)
+	}
+}
+
+// TestMotoPermissions is a user who may do what is printed, and nothing else:
+// the function can be made. Without any one of the permissions that moto asks
+// for it cannot, and the error says which.
+//
+// moto does not ask for what AWS asks for behind a call (tags, passing the role),
+// and knows the resources of hardly any: those are for TestSimulate.
+func TestMotoPermissions(t *testing.T) {
+	t.Parallel()
+	e := startMoto(t)
+	all, err := e.runAs(t, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, action := range all.operations() {
+		if action == "s3:GetPublicAccessBlock" {
+			action = "s3:GetBucketPublicAccessBlock"
+		}
+		if action == "sts:GetCallerIdentity" || action == "iam:SimulatePrincipalPolicy" {
+			continue // allowed to everybody; moto has none
+		}
+		asked++
+		if _, err := e.runAs(t, action); err == nil || !strings.Contains(err.Error(), action+" on ") {
+			t.Errorf("without %s: %v", action, err)
+		}
+	}
+	if asked < 15 {
+		t.Errorf("only %d permissions were asked for", asked)
+	}
+}
+
+// runAs makes the function in a new account, as a user who has the printed
+// permissions but one.
+func (e *emulator) runAs(t *testing.T, without string) (*calls, error) {
+	t.Helper()
+	e.post(t, "/moto-api/reset", "")
+	anybody := e.config("test", "test")
+	newBucket(t, anybody, "packages")
+	policy := provision.Permissions(awsfake.Account, "packages", "", provision.Function)
+	for i := range policy.Statement {
+		s := &policy.Statement[i]
+		s.Action = slices.DeleteFunc(s.Action, func(a string) bool { return a == without })
+		s.Resource = []string{"*"}
+		if slices.Contains(s.Action, "s3:GetBucketPublicAccessBlock") {
+			s.Action = append(s.Action, "s3:ListBucket") // which moto takes that call for
+		}
+	}
+	policy.Statement = slices.DeleteFunc(policy.Statement, func(s provision.Statement) bool { return len(s.Action) == 0 })
+	admin, user := iam.NewFromConfig(anybody), aws.String("operator")
+	if _, err := admin.CreateUser(t.Context(), &iam.CreateUserInput{UserName: user}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: user, PolicyName: user, PolicyDocument: aws.String(policy.String())}); err != nil {
+		t.Fatal(err)
+	}
+	key, err := admin.CreateAccessKey(t.Context(), &iam.CreateAccessKeyInput{UserName: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := e.config(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey)
+	c.HTTPClient = &http.Client{Transport: refusals{e.transport}}
+	// Without it moto takes parameters of a path for a body.
+	c.APIOptions = append(c.APIOptions, v4.AddContentSHA256HeaderMiddleware)
+	all := &calls{}
+	all.record(&c)
+	e.post(t, "/moto-api/reset-auth", "0")
+	defer e.post(t, "/moto-api/reset-auth", "Infinity")
+	_, err = e.runner(c).Run(t.Context(), provision.Function)
+	return all, err
+}
+
+func (e *emulator) post(t *testing.T, path, body string) {
+	t.Helper()
+	answer, err := (&http.Client{Transport: e.transport}).Post(e.url+path, "text/plain", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", path, answer.Status)
+	}
+}
+
+// refusals words what moto refuses as AWS does, in the protocol of the service.
+// moto says it in the XML of EC2, except for S3.
+type refusals struct{ next http.RoundTripper }
+
+var ec2Refusal = regexp.MustCompile(`(?s)<Errors>\s*<Error>\s*<Code>AccessDenied</Code>\s*<Message>(.*)</Message>`)
+
+func (x refusals) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := x.next.RoundTrip(r)
+	if err != nil || answer.StatusCode != http.StatusForbidden {
+		return answer, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if m := ec2Refusal.FindSubmatch(body); m != nil && strings.Contains(r.Header.Get("Authorization"), "/iam/") {
+		body = fmt.Appendf(nil, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>%s</Message></Error></ErrorResponse>", m[1])
+	} else if m != nil {
+		body = fmt.Appendf(nil, `{"__type":"AccessDeniedException","message":%q}`, m[1])
+	}
+	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return answer, err
+}
