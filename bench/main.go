@@ -21,7 +21,7 @@ import (
 
 var (
 	sizes = flag.String("sizes", "1000,10000,100000", "numbers of packages that a repository holds")
-	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, versions, push, upload, download, bucket")
+	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, versions, push, upload, download, bucket, sign, lambda")
 	types = flag.String("types", "deb,rpm,py,npm", "types of package that are published")
 	large = flag.Int64("large", 1<<30, "bytes of the large upload")
 )
@@ -41,7 +41,7 @@ func run(ctx context.Context) error {
 	parts := []struct {
 		name string
 		run  func(context.Context) ([]row, error)
-	}{{"publish", benchPublish}, {"versions", benchVersions}, {"push", benchPush}, {"upload", benchUpload}, {"download", benchDownload}, {"bucket", benchBucket}}
+	}{{"publish", benchPublish}, {"versions", benchVersions}, {"push", benchPush}, {"upload", benchUpload}, {"download", benchDownload}, {"bucket", benchBucket}, {"sign", benchSign}, {"lambda", benchLambda}}
 	var rows []row
 	for _, p := range parts {
 		if !strings.Contains(p.name, *only) {
