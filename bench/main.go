@@ -22,7 +22,7 @@ import (
 var (
 	sizes = flag.String("sizes", "1000,10000,100000", "numbers of packages that a repository holds")
 	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, versions, push, upload, download, bucket, sign, lambda")
-	types = flag.String("types", "deb,rpm,py,npm", "types of package that are published")
+	types = flag.String("types", "deb,rpm,py,npm,generic", "types of package that are published")
 	large = flag.Int64("large", 1<<30, "bytes of the large upload")
 )
 

@@ -9,6 +9,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,11 +50,18 @@ func noName(int) string { return "x" }
 var kinds = []kind{
 	{"deb", repo.DistroVersion{ID: 237, OS: "ubuntu", Version: "jammy", Format: "deb"}, makeDeb, noName, "100 ms"},
 	{"rpm", repo.DistroVersion{ID: 240, OS: "el", Version: "9", Format: "rpm"}, makeRPM, noName, "200 ms"},
-	{"py", repo.DistroVersion{ID: 166, OS: "python", Format: "py"}, makeWheel, wheelName, "100 ms"},
+	pyKind,
 	npmKind,
+	{"generic", repo.DistroVersion{ID: 230, OS: "anyfile", Version: "1", Format: "anyfile"}, makeFile, fileName, "100 ms"},
 }
 
-var npmKind = kind{"npm", repo.DistroVersion{ID: 191, OS: "node", Version: "1", Format: "node"}, makeNpm, noName, "100 ms"}
+var (
+	pyKind  = kind{"py", repo.DistroVersion{ID: 166, OS: "python", Format: "py"}, makeWheel, wheelName, "100 ms"}
+	npmKind = kind{"npm", repo.DistroVersion{ID: 191, OS: "node", Version: "1", Format: "node"}, makeNpm, noName, "100 ms"}
+)
+
+// chosen reports whether the flags ask for a kind.
+func chosen(k kind) bool { return slices.Contains(strings.Split(*types, ","), k.name) }
 
 // word is pronounceable noise, always the same for a number.
 func word(i int) string {
@@ -125,6 +133,10 @@ func makeNpm(i int) []byte {
 		words(i+4, 12), word(i), strings.ReplaceAll(words(i+5, 5), " ", `","`), words(i+2, 2), word(i+3), word(i+1), i%9, word(i+7), i%7, word(i+11), word(i+6))
 	return npmtest.Package{Name: name, Version: version, Fields: fields}.Build()
 }
+
+func makeFile(i int) []byte { return []byte(words(i, 40)) }
+
+func fileName(i int) string { return fmt.Sprintf("%s-%d.txt", word(i), i) }
 
 func digests(body []byte) repo.Digests {
 	m, s1, s256, s512 := md5.Sum(body), sha1.Sum(body), sha256.Sum256(body), sha512.Sum512(body)
