@@ -127,54 +127,85 @@ func checkBucket(t *testing.T, client *s3.Client, name string, statements int) {
 }
 
 // TestMotoPermissions is a user who may do what is printed, and nothing else:
-// the function can be made. Without any one of the permissions that moto asks
-// for it cannot, and the error says which.
+// the function can be made, and the bucket opened to CloudFront. Without any one
+// of the permissions that moto asks for they cannot, and the error says which.
 //
 // moto does not ask for what AWS asks for behind a call (tags, passing the role),
-// and knows the resources of hardly any: those are for TestSimulate.
+// and knows the resources of a bucket only: the others are for TestSimulate.
 func TestMotoPermissions(t *testing.T) {
 	t.Parallel()
 	e := startMoto(t)
-	all, err := e.runAs(t, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := 0
-	for _, action := range all.operations() {
-		if action == "s3:GetPublicAccessBlock" {
-			action = "s3:GetBucketPublicAccessBlock"
+	for _, tt := range []struct {
+		scope provision.Scope
+		asked string // the services that are moto's
+		count int
+	}{{provision.Function, "iam: kms: lambda: s3:", 18}, {provision.Distribution, "s3:", 6}} {
+		all, err := e.runAs(t, tt.scope, "")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if action == "sts:GetCallerIdentity" || action == "iam:SimulatePrincipalPolicy" {
-			continue // allowed to everybody; moto has none
+		asked := 0
+		for _, action := range all.permissions() {
+			service, _, _ := strings.Cut(action, ":")
+			if !strings.Contains(tt.asked, service+":") || slices.Contains([]string{"iam:PassRole", "iam:TagRole", "kms:TagResource", "lambda:TagResource", "lambda:ListTags"}, action) {
+				continue
+			}
+			asked++
+			if _, err := e.runAs(t, tt.scope, action); err == nil || !strings.Contains(err.Error(), action+" on ") {
+				t.Errorf("without %s: %v", action, err)
+			}
 		}
-		asked++
-		if _, err := e.runAs(t, action); err == nil || !strings.Contains(err.Error(), action+" on ") {
-			t.Errorf("without %s: %v", action, err)
+		if asked != tt.count {
+			t.Errorf("%d permissions were asked for", asked)
 		}
-	}
-	if asked < 15 {
-		t.Errorf("only %d permissions were asked for", asked)
 	}
 }
 
-// runAs makes the function in a new account, as a user who has the printed
-// permissions but one.
-func (e *emulator) runAs(t *testing.T, without string) (*calls, error) {
+// runAs carries out a scope in a new account, as a user who has the printed
+// permissions but one. Everything is in moto for the function; for the
+// distribution it is the bucket, and the rest is in our fake.
+func (e *emulator) runAs(t *testing.T, scope provision.Scope, without string) (*calls, error) {
 	t.Helper()
 	e.post(t, "/moto-api/reset", "")
-	anybody := e.config("test", "test")
-	newBucket(t, anybody, "packages")
-	policy := provision.Permissions(awsfake.Account, "packages", "", provision.Function)
+	newBucket(t, e.config("test", "test"), "packages")
+	c := e.operator(t, scope, without)
+	c.HTTPClient = &http.Client{Transport: refusals{e.transport}}
+	// Without it moto takes parameters of a path for a body.
+	c.APIOptions = append(c.APIOptions, v4.AddContentSHA256HeaderMiddleware)
+	all := &calls{}
+	all.record(&c)
+	r := e.runner(c)
+	if scope == provision.Distribution {
+		site := newSite()
+		first, err := site.runner(nil).Run(t.Context(), provision.Function)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mixed := site.runner(nil)
+		mixed.AWS.S3, mixed.Settings.FunctionVersion = r.AWS.S3, first.Version
+		r = mixed
+	}
+	e.post(t, "/moto-api/reset-auth", "0")
+	defer e.post(t, "/moto-api/reset-auth", "Infinity")
+	_, err := r.Run(t.Context(), scope)
+	return all, err
+}
+
+// operator makes the user, and is how to reach moto as that.
+func (e *emulator) operator(t *testing.T, scope provision.Scope, without string) aws.Config {
+	t.Helper()
+	policy := provision.Permissions(awsfake.Account, "packages", "", scope)
 	for i := range policy.Statement {
 		s := &policy.Statement[i]
 		s.Action = slices.DeleteFunc(s.Action, func(a string) bool { return a == without })
-		s.Resource = []string{"*"}
-		if slices.Contains(s.Action, "s3:GetBucketPublicAccessBlock") {
+		if s.Sid != "Bucket" {
+			s.Resource = []string{"*"}
+		} else if slices.Contains(s.Action, "s3:GetBucketPublicAccessBlock") {
 			s.Action = append(s.Action, "s3:ListBucket") // which moto takes that call for
 		}
 	}
 	policy.Statement = slices.DeleteFunc(policy.Statement, func(s provision.Statement) bool { return len(s.Action) == 0 })
-	admin, user := iam.NewFromConfig(anybody), aws.String("operator")
+	admin, user := iam.NewFromConfig(e.config("test", "test")), aws.String("operator")
 	if _, err := admin.CreateUser(t.Context(), &iam.CreateUserInput{UserName: user}); err != nil {
 		t.Fatal(err)
 	}
@@ -185,16 +216,7 @@ func (e *emulator) runAs(t *testing.T, without string) (*calls, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := e.config(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey)
-	c.HTTPClient = &http.Client{Transport: refusals{e.transport}}
-	// Without it moto takes parameters of a path for a body.
-	c.APIOptions = append(c.APIOptions, v4.AddContentSHA256HeaderMiddleware)
-	all := &calls{}
-	all.record(&c)
-	e.post(t, "/moto-api/reset-auth", "0")
-	defer e.post(t, "/moto-api/reset-auth", "Infinity")
-	_, err = e.runner(c).Run(t.Context(), provision.Function)
-	return all, err
+	return e.config(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey)
 }
 
 func (e *emulator) post(t *testing.T, path, body string) {
