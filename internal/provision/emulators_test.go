@@ -47,17 +47,17 @@ func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // startMiniStack starts MiniStack, which runs functions with the Node.js of
 // Lambda.
-func startMiniStack(t *testing.T) *emulator {
+func startMiniStack(t *testing.T, environment ...string) *emulator {
 	t.Helper()
 	programs := tool(t, "../../scripts/python-tools", "emulators")
 	node := tool(t, "../../scripts/node-tools")
 	return startEmulator(t, func(port string) *exec.Cmd {
 		c := exec.Command(programs + "/ministack")
-		c.Env = []string{
+		c.Env = append([]string{
 			"PATH=" + node + "/node_modules/.bin:/usr/bin:/bin",
 			"GATEWAY_PORT=" + port, "BIND_HOST=127.0.0.1", "MINISTACK_HOST=127.0.0.1",
 			"SERVICES=iam,sts,kms,lambda,cloudfront,s3", "SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0", // they would listen everywhere
-		}
+		}, environment...)
 		return c
 	})
 }

@@ -23,10 +23,9 @@ import (
 // MiniStack does as AWS does: role and key, a function that runs, by version;
 // cache policies, origin access controls, distributions with their ETags and
 // tags; the settings of a bucket. Not asked: origin access identities (it has
-// none), bad references (it takes them all), a role that cannot be assumed yet
-// and permissions (it asks for none), deploying (at once), PublishVersion
-// without a change (a new version each time, so that one we do not need would
-// be seen).
+// none), bad references (it takes them all), a role that cannot be assumed yet,
+// deploying (at once), PublishVersion without a change (a new version each time,
+// so that one we do not need would be seen).
 
 // TestMiniStack sets everything up in MiniStack, twice, and again for another
 // secret, after others have changed the distribution and while they do. The
@@ -226,4 +225,64 @@ func checkOnce(t *testing.T, c aws.Config) {
 	if err != nil || len(controls.OriginAccessControlList.Items) != 1 {
 		t.Errorf("origin access controls: %+v %v", controls, err)
 	}
+}
+
+// TestMiniStackPermissions is a user who may do what is printed: everything can
+// be set up. Without a permission for CloudFront it cannot, and the error says
+// which; moto asks for those of other services.
+func TestMiniStackPermissions(t *testing.T) {
+	t.Parallel()
+	e := startMiniStack(t, "AUTH=true")
+	accounts := 0
+	run := func(without string) (*calls, error) {
+		accounts++
+		account := fmt.Sprintf("%012d", accounts)
+		root := e.config(account, "test")
+		newBucket(t, root, "packages-"+account)
+		c := e.operator(t, root, forMiniStack(account, "packages-"+account, without))
+		all := &calls{}
+		all.record(&c)
+		r := e.runner(c)
+		r.Settings.Bucket = "packages-" + account
+		_, err := r.Run(t.Context(), provision.Everything)
+		return all, err
+	}
+	all, err := run("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, action := range all.permissions() {
+		switch {
+		case !strings.HasPrefix(action, "cloudfront:"):
+			continue
+		case action == "cloudfront:CreateDistribution", action == "cloudfront:TagResource":
+			continue // it asks for CreateDistributionWithTags instead, which is none in AWS
+		}
+		asked++
+		if _, err := run(action); err == nil || !strings.Contains(err.Error(), action+" on ") {
+			t.Errorf("without %s: %v", action, err)
+		}
+	}
+	if asked != 8 {
+		t.Errorf("%d permissions were asked for", asked)
+	}
+}
+
+// forMiniStack is the printed policy without a permission, as MiniStack reads
+// policies.
+func forMiniStack(account, bucket, without string) provision.Policy {
+	policy := provision.Permissions(account, bucket, "", provision.Everything)
+	for i := range policy.Statement {
+		if policy.Statement[i].Sid == "EncryptSecrets" {
+			policy.Statement[i].Condition = nil // it does not know encryption contexts
+		}
+	}
+	// It knows a resource only by the path, or as a KeyId. AWS finds no key by a
+	// missing alias, whatever is allowed.
+	policy.Statement = append(policy.Statement, provision.Statement{
+		Sid: "MiniStack", Effect: "Allow", Resource: []string{"*"},
+		Action: []string{"kms:CreateAlias", "kms:DescribeKey", "lambda:CreateFunction", "cloudfront:ListTagsForResource", "cloudfront:CreateDistributionWithTags"},
+	})
+	return deny(policy, without)
 }

@@ -1,19 +1,14 @@
 package provision_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -167,9 +162,9 @@ func TestMotoPermissions(t *testing.T) {
 func (e *emulator) runAs(t *testing.T, scope provision.Scope, without string) (*calls, error) {
 	t.Helper()
 	e.post(t, "/moto-api/reset", "")
-	newBucket(t, e.config("test", "test"), "packages")
-	c := e.operator(t, scope, without)
-	c.HTTPClient = &http.Client{Transport: refusals{e.transport}}
+	root := e.config("test", "test")
+	newBucket(t, root, "packages")
+	c := e.operator(t, root, forMoto(scope, without))
 	// Without it moto takes parameters of a path for a body.
 	c.APIOptions = append(c.APIOptions, v4.AddContentSHA256HeaderMiddleware)
 	all := &calls{}
@@ -191,32 +186,18 @@ func (e *emulator) runAs(t *testing.T, scope provision.Scope, without string) (*
 	return all, err
 }
 
-// operator makes the user, and is how to reach moto as that.
-func (e *emulator) operator(t *testing.T, scope provision.Scope, without string) aws.Config {
-	t.Helper()
-	policy := provision.Permissions(awsfake.Account, "packages", "", scope)
+// forMoto is the printed policy without a permission, as moto reads policies.
+func forMoto(scope provision.Scope, without string) provision.Policy {
+	policy := deny(provision.Permissions(awsfake.Account, "packages", "", scope), without)
 	for i := range policy.Statement {
 		s := &policy.Statement[i]
-		s.Action = slices.DeleteFunc(s.Action, func(a string) bool { return a == without })
 		if s.Sid != "Bucket" {
 			s.Resource = []string{"*"}
 		} else if slices.Contains(s.Action, "s3:GetBucketPublicAccessBlock") {
 			s.Action = append(s.Action, "s3:ListBucket") // which moto takes that call for
 		}
 	}
-	policy.Statement = slices.DeleteFunc(policy.Statement, func(s provision.Statement) bool { return len(s.Action) == 0 })
-	admin, user := iam.NewFromConfig(e.config("test", "test")), aws.String("operator")
-	if _, err := admin.CreateUser(t.Context(), &iam.CreateUserInput{UserName: user}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := admin.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: user, PolicyName: user, PolicyDocument: aws.String(policy.String())}); err != nil {
-		t.Fatal(err)
-	}
-	key, err := admin.CreateAccessKey(t.Context(), &iam.CreateAccessKeyInput{UserName: user})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e.config(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey)
+	return policy
 }
 
 func (e *emulator) post(t *testing.T, path, body string) {
@@ -229,26 +210,4 @@ func (e *emulator) post(t *testing.T, path, body string) {
 	if answer.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s", path, answer.Status)
 	}
-}
-
-// refusals words what moto refuses as AWS does, in the protocol of the service.
-// moto says it in the XML of EC2, except for S3.
-type refusals struct{ next http.RoundTripper }
-
-var ec2Refusal = regexp.MustCompile(`(?s)<Errors>\s*<Error>\s*<Code>AccessDenied</Code>\s*<Message>(.*)</Message>`)
-
-func (x refusals) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := x.next.RoundTrip(r)
-	if err != nil || answer.StatusCode != http.StatusForbidden {
-		return answer, err
-	}
-	body, err := io.ReadAll(answer.Body)
-	answer.Body.Close()
-	if m := ec2Refusal.FindSubmatch(body); m != nil && strings.Contains(r.Header.Get("Authorization"), "/iam/") {
-		body = fmt.Appendf(nil, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>%s</Message></Error></ErrorResponse>", m[1])
-	} else if m != nil {
-		body = fmt.Appendf(nil, `{"__type":"AccessDeniedException","message":%q}`, m[1])
-	}
-	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	return answer, err
 }
