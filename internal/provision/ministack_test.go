@@ -237,14 +237,7 @@ func TestMiniStackPermissions(t *testing.T) {
 	run := func(without string) (*calls, error) {
 		accounts++
 		account := fmt.Sprintf("%012d", accounts)
-		root := e.config(account, "test")
-		newBucket(t, root, "packages-"+account)
-		c := e.operator(t, root, forMiniStack(account, "packages-"+account, without))
-		all := &calls{}
-		all.record(&c)
-		r := e.runner(c)
-		r.Settings.Bucket = "packages-" + account
-		_, err := r.Run(t.Context(), provision.Everything)
+		all, _, err := e.runAsUser(t, account, deny(forMiniStack(account), without))
 		return all, err
 	}
 	all, err := run("")
@@ -269,10 +262,53 @@ func TestMiniStackPermissions(t *testing.T) {
 	}
 }
 
-// forMiniStack is the printed policy without a permission, as MiniStack reads
-// policies.
-func forMiniStack(account, bucket, without string) provision.Policy {
-	policy := provision.Permissions(account, bucket, "", provision.Everything)
+// TestMiniStackSimulates is a user who may ask IAM besides: any permission that
+// is printed is missed before anything is made. MiniStack simulates without
+// conditions, so there are none.
+func TestMiniStackSimulates(t *testing.T) {
+	t.Parallel()
+	e := startMiniStack(t, "AUTH=true")
+	accounts := 0
+	for _, statement := range provision.Permissions("", "", "", provision.Everything).Statement {
+		for _, action := range statement.Action {
+			accounts++
+			account := fmt.Sprintf("%012d", accounts)
+			policy := deny(forMiniStack(account), action)
+			for i := range policy.Statement {
+				policy.Statement[i].Condition = nil
+			}
+			policy.Statement = append(policy.Statement, provision.Statement{
+				Sid: "Ask", Effect: "Allow", Action: []string{"iam:SimulatePrincipalPolicy"}, Resource: []string{"*"},
+			})
+			_, root, err := e.runAsUser(t, account, policy)
+			if _, ok := errors.AsType[*provision.MissingError](err); !ok || !strings.Contains(err.Error(), action+" on ") {
+				t.Errorf("without %s: %v", action, err)
+			}
+			if keys, err := kms.NewFromConfig(root).ListKeys(t.Context(), &kms.ListKeysInput{}); err != nil || len(keys.Keys) != 0 {
+				t.Errorf("without %s: keys %v %v", action, keys, err)
+			}
+		}
+	}
+}
+
+// runAsUser sets everything up in a new account as a user with a policy. root is
+// how to reach the account.
+func (e *emulator) runAsUser(t *testing.T, account string, policy provision.Policy) (all *calls, root aws.Config, err error) {
+	t.Helper()
+	root = e.config(account, "test")
+	newBucket(t, root, "packages-"+account)
+	c := e.operator(t, root, policy)
+	all = &calls{}
+	all.record(&c)
+	r := e.runner(c)
+	r.Settings.Bucket = "packages-" + account
+	_, err = r.Run(t.Context(), provision.Everything)
+	return all, root, err
+}
+
+// forMiniStack is the printed policy as MiniStack reads policies.
+func forMiniStack(account string) provision.Policy {
+	policy := provision.Permissions(account, "packages-"+account, "", provision.Everything)
 	for i := range policy.Statement {
 		if policy.Statement[i].Sid == "EncryptSecrets" {
 			policy.Statement[i].Condition = nil // it does not know encryption contexts
@@ -284,5 +320,5 @@ func forMiniStack(account, bucket, without string) provision.Policy {
 		Sid: "MiniStack", Effect: "Allow", Resource: []string{"*"},
 		Action: []string{"kms:CreateAlias", "kms:DescribeKey", "lambda:CreateFunction", "cloudfront:ListTagsForResource", "cloudfront:CreateDistributionWithTags"},
 	})
-	return deny(policy, without)
+	return policy
 }
