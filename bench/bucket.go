@@ -56,11 +56,12 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openBucket opens a node that keeps everything in a new bucket.
-func openBucket(ctx context.Context) (*benchNode, *counter, error) {
+// openBucket opens a node that keeps everything in a new bucket, with the
+// environment that says where.
+func openBucket(ctx context.Context) (*benchNode, *counter, []string, error) {
 	store, err := url.Parse(os.Getenv("PACKAGECLOUD_TEST_S3"))
 	if err != nil || store.User == nil {
-		return nil, nil, errors.New("there is no S3 server: run scripts/bench")
+		return nil, nil, nil, errors.New("there is no S3 server: run scripts/bench")
 	}
 	secret, _ := store.User.Password()
 	access := store.User.Username()
@@ -72,11 +73,14 @@ func openBucket(ctx context.Context) (*benchNode, *counter, error) {
 		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
 	})
 	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name}); err != nil {
-		return nil, nil, fmt.Errorf("make a bucket: %w", err)
+		return nil, nil, nil, fmt.Errorf("make a bucket: %w", err)
 	}
-	n, err := open(ctx, "PACKAGECLOUD_S3_BUCKET="+name, "PACKAGECLOUD_S3_ENDPOINT="+c.URL, "PACKAGECLOUD_S3_PATH_STYLE=true",
-		"PACKAGECLOUD_AWS_ACCESS_KEY="+access, "PACKAGECLOUD_AWS_SECRET_KEY="+secret)
-	return n, c, err
+	environment := []string{
+		"PACKAGECLOUD_S3_BUCKET=" + name, "PACKAGECLOUD_S3_ENDPOINT=" + c.URL, "PACKAGECLOUD_S3_PATH_STYLE=true",
+		"PACKAGECLOUD_AWS_ACCESS_KEY=" + access, "PACKAGECLOUD_AWS_SECRET_KEY=" + secret,
+	}
+	n, err := open(ctx, environment...)
+	return n, c, environment, err
 }
 
 // benchBucket measures what one more package costs in a bucket.
@@ -101,7 +105,7 @@ func benchBucket(ctx context.Context) (rows []row, err error) {
 }
 
 func publishIntoBucket(ctx context.Context, k kind, size int) (row, error) {
-	n, c, err := openBucket(ctx)
+	n, c, _, err := openBucket(ctx)
 	if err != nil {
 		return row{}, err
 	}

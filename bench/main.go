@@ -21,7 +21,7 @@ import (
 
 var (
 	sizes = flag.String("sizes", "1000,10000,100000", "numbers of packages that a repository holds")
-	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, versions, push, upload, download, bucket, sign, lambda")
+	only  = flag.String("only", "", "measure only the parts whose names contain this: publish, versions, push, upload, download, bucket, sign, lambda, edge")
 	types = flag.String("types", "deb,rpm,py,npm,generic", "types of package that are published")
 	large = flag.Int64("large", 1<<30, "bytes of the large upload")
 )
@@ -41,7 +41,7 @@ func run(ctx context.Context) error {
 	parts := []struct {
 		name string
 		run  func(context.Context) ([]row, error)
-	}{{"publish", benchPublish}, {"versions", benchVersions}, {"push", benchPush}, {"upload", benchUpload}, {"download", benchDownload}, {"bucket", benchBucket}, {"sign", benchSign}, {"lambda", benchLambda}}
+	}{{"publish", benchPublish}, {"versions", benchVersions}, {"push", benchPush}, {"upload", benchUpload}, {"download", benchDownload}, {"bucket", benchBucket}, {"sign", benchSign}, {"lambda", benchLambda}, {"edge", benchEdge}}
 	var rows []row
 	for _, p := range parts {
 		if !strings.Contains(p.name, *only) {
@@ -99,8 +99,8 @@ func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<2
 
 func thousands(n int) string {
 	s := fmt.Sprint(n)
-	if len(s) > 3 {
-		return s[:len(s)-3] + "," + s[len(s)-3:]
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
 	}
 	return s
 }

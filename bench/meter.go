@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +39,25 @@ func written() int64 { return procNumber("/proc/self/io", "wchar:") }
 
 // peak is the most memory that the process had since resetPeak.
 func peak() int64 { return procNumber("/proc/self/status", "VmHWM:") << 10 }
+
+// peakOf is the most memory that a process had.
+func peakOf(pid int) int64 { return procNumber(fmt.Sprintf("/proc/%d/status", pid), "VmHWM:") << 10 }
+
+// cpuOf is the CPU time that a process has used, to 10 ms.
+func cpuOf(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name in parentheses may hold anything.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * (time.Second / 100)
+}
 
 func resetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
 

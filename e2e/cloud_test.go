@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -137,6 +138,21 @@ func (c *cloud) serverEnvironment() []string {
 			"PACKAGECLOUD_CLOUDFRONT_DISTRIBUTION_ID="+c.distribution, "PACKAGECLOUD_CLOUDFRONT_PACKAGES_DOMAIN="+c.domain)
 	}
 	return environment
+}
+
+// startOurEdge starts `packagecloud edge`, and returns what a server needs to
+// send its clients there. What the edge asks of the bucket is in the log.
+func (c *cloud) startOurEdge(t testing.TB) []string {
+	t.Helper()
+	address := freePort(t, "127.0.0.3") // another host than those of server and bucket
+	secret := "PACKAGECLOUD_CLOUDFRONT_SECRET=" + edge.GenerateSecret()
+	e := &instance{URL: "http://" + address, Data: t.TempDir()}
+	e.environment = append(os.Environ(), c.bucket.Environ()...)
+	e.environment = append(e.environment, secret, "PACKAGECLOUD_S3_ENDPOINT="+c.front, "PACKAGECLOUD_DATA_DIRECTORY="+e.Data, "PACKAGECLOUD_EDGE_LISTEN_ADDRESS="+address)
+	e.runCommand(t, "edge")
+	c.Reset() // it looks at the bucket when it starts
+	t.Cleanup(func() { e.stop(t) })
+	return []string{secret, "PACKAGECLOUD_EDGE_URL=" + e.URL}
 }
 
 // environment is what scripts need to reach the edges.

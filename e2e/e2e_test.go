@@ -85,8 +85,13 @@ func start(t testing.TB, environment ...string) *instance {
 // run starts the process and waits until it answers.
 func (s *instance) run(t testing.TB) {
 	t.Helper()
+	s.runCommand(t, "serve")
+}
+
+func (s *instance) runCommand(t testing.TB, name string) {
+	t.Helper()
 	s.output = new(bytes.Buffer)
-	s.command = exec.Command(filepath.Join(bin, "packagecloud"), "serve")
+	s.command = exec.Command(filepath.Join(bin, "packagecloud"), name)
 	s.command.Env = s.environment
 	// Files, not pipes: a writer of ours must not keep the process waiting.
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -154,9 +159,11 @@ func (s *instance) verify(t testing.TB) {
 	}
 }
 
-func freeAddress(t testing.TB) string {
+func freeAddress(t testing.TB) string { return freePort(t, "127.0.0.1") }
+
+func freePort(t testing.TB, host string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

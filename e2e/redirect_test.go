@@ -32,20 +32,32 @@ func ways(t *testing.T, run func(t *testing.T, c *cloud, s *instance)) {
 	})
 }
 
+// throughOurEdge runs a test with clients that are sent to `packagecloud edge`,
+// which fetches from the bucket.
+func throughOurEdge(t *testing.T, run func(t *testing.T, c *cloud, s *instance)) {
+	t.Run("edge", func(t *testing.T) {
+		t.Parallel()
+		c := newCloud(t)
+		run(t, c, start(t, append(c.serverEnvironment(), c.startOurEdge(t)...)...))
+	})
+}
+
 // TestClientsRedirected tells the stories again with a server that sends its
-// clients elsewhere, for every file: to the bucket, and to the edge. The
-// repository is private, so that they carry credentials. A story that is about
+// clients elsewhere, for every file: to the bucket, to CloudFront, and to an
+// edge of our own. The repository is private, so that they carry credentials. A story that is about
 // answers of the server itself says so in a line "# direct: why".
 func TestClientsRedirected(t *testing.T) {
 	eachStory(t, func(t *testing.T, name string) {
 		if text, err := os.ReadFile("testdata/" + name); err != nil || bytes.Contains(text, []byte("\n# direct: ")) {
 			return
 		}
-		ways(t, func(t *testing.T, c *cloud, s *instance) {
+		run := func(t *testing.T, c *cloud, s *instance) {
 			s.script(t.Context(), t, name, append(c.environment(), "PRIVATE=1")...)
 			s.verify(t)
 			c.check(t)
-		})
+		}
+		ways(t, run)
+		throughOurEdge(t, run)
 	})
 }
 

@@ -85,6 +85,7 @@ type Config struct {
 	EdgeListenAddress  string
 	EdgeCacheDirectory string
 	EdgeCacheSize      int64 // bytes
+	EdgeMemorySize     int64 // bytes
 }
 
 // Load reads the configuration file at path and the environment, given as by

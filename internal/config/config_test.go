@@ -64,6 +64,7 @@ func defaults() *Config {
 		EdgeListenAddress:   "127.0.0.1:8081",
 		EdgeCacheDirectory:  "/var/opt/packagecloud/edge-cache",
 		EdgeCacheSize:       10 << 30,
+		EdgeMemorySize:      128 << 20,
 		S3SignatureVersion:  4,
 		DirectMetadataSize:  64 << 10,
 	}

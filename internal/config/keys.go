@@ -244,6 +244,11 @@ var keys = []key{
 		example: `'500GiB'`, setter: size(1<<20, func(c *Config) *int64 { return &c.EdgeCacheSize }),
 	},
 	{
+		group: rails, name: "edge_memory_size", initial: "128MiB",
+		doc:     "How much memory `packagecloud edge` uses for the small files (up to 128 KiB) that are asked for most.",
+		example: `'1GiB'`, setter: size(1<<20, func(c *Config) *int64 { return &c.EdgeMemorySize }),
+	},
+	{
 		group: rails, name: "enterprise_license_key", computed: "none", secret: true,
 		doc:     "Accepted from older configurations and ignored: there are no licences.",
 		example: `'0123456789abcdef'`, setter: secret(nil),

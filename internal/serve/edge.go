@@ -68,12 +68,12 @@ func runEdge(ctx context.Context, c *config.Config, log *slog.Logger, out io.Wri
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.EdgeListenAddress, err)
 	}
-	h := &proxy.Handler{Keys: keys, Cache: cache, Log: log}
+	h := &proxy.Handler{Keys: keys, Cache: cache, Log: log, Memory: c.EdgeMemorySize}
 	counting, stop := context.WithCancel(ctx)
 	defer stop()
 	go count(counting, h, log)
 	fmt.Fprintf(out, "packagecloud %s delivers packages on %s (bucket %s, cache in %s)\n", version, listener.Addr(), c.S3Bucket, c.EdgeCacheDirectory)
-	return listen(ctx, c, log, h, listener)
+	return listen(ctx, c, log, h, listener, h.Quicken)
 }
 
 // count logs the counters now and then.

@@ -112,17 +112,21 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 	if first != nil {
 		first.print(out, c.ExternalURL.String())
 	}
-	return listen(ctx, c, n.Log, handler, listener)
+	return listen(ctx, c, n.Log, handler, listener, nil)
 }
 
-// listen serves HTTP until the context ends.
-func listen(ctx context.Context, c *config.Config, log *slog.Logger, handler http.Handler, l net.Listener) error {
+// listen serves HTTP until the context ends. quicken, which may be nil, is for
+// connections without TLS.
+func listen(ctx context.Context, c *config.Config, log *slog.Logger, handler http.Handler, l net.Listener, quicken func(*http.Server, net.Listener) net.Listener) error {
 	s := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if quicken != nil && c.TLSCertificateFile == "" {
+		l = quicken(s, l)
 	}
 	failed := make(chan error, 1)
 	go func() {

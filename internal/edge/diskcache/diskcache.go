@@ -63,7 +63,7 @@ type Cache struct {
 
 // Stats counts since the start.
 type Stats struct {
-	Hits     int64 // objects served from a file
+	Hits     int64 // objects served from a file, or from memory by who read it before
 	Misses   int64 // objects fetched from the origin
 	Joined   int64 // requests that read along
 	Passed   int64 // ranges and objects that went past the cache

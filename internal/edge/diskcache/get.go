@@ -20,6 +20,16 @@ type Object struct {
 	Hit bool
 }
 
+// File is the file that the object is read from, for the kernel to send; nil if
+// there is none. It is where the object was read or sought to last, and goes on
+// behind the end of the object.
+func (o *Object) File() *os.File {
+	if b, ok := o.ReadSeekCloser.(*body); ok {
+		return b.File
+	}
+	return nil
+}
+
 // Get opens an object whose SHA-256 is known. The context is that of reading,
 // too. An origin that does not have the object says blob.ErrNotFound.
 func (c *Cache) Get(ctx context.Context, key string, sum [32]byte) (*Object, error) {
@@ -69,6 +79,38 @@ func (c *Cache) Get(ctx context.Context, key string, sum [32]byte) (*Object, err
 	return &Object{ReadSeekCloser: &follower{fill: f, ctx: ctx}, Info: f.about.Info, Attributes: f.about.Attributes}, nil
 }
 
+// Small opens an object if its file is there, of at most limit bytes; else it
+// returns nil.
+func (c *Cache) Small(key string, limit int64) *Object {
+	i := identify(key)
+	c.mu.Lock()
+	e, ok := c.entries[i]
+	if !ok || e.size > limit {
+		c.mu.Unlock()
+		return nil
+	}
+	c.touch(e, time.Now())
+	c.stats.Hits++
+	c.mu.Unlock()
+	o, err := c.file(e, key)
+	if err != nil {
+		return nil // Get finds out why
+	}
+	return o
+}
+
+// Use tells that an object is in use, by somebody who has kept its bytes: its
+// file stays as long as if it had been opened.
+func (c *Cache) Use(key string) {
+	i := identify(key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.entries[i]; ok {
+		c.touch(e, time.Now())
+	}
+	c.stats.Hits++
+}
+
 // Pass opens an object of the origin and keeps nothing.
 func (c *Cache) Pass(ctx context.Context, key string) (*Object, error) {
 	c.mu.Lock()
@@ -116,9 +158,7 @@ func (c *Cache) file(e *entry, key string) (*Object, error) {
 	return &Object{&body{f, e.size}, a.Info, a.Attributes, true}, nil
 }
 
-// body is a file as far as the object goes. It stays a file to the kernel,
-// which sends it (sendfile) without it passing through this process, as long
-// as no more than the rest of the object is asked for.
+// body is a file as far as the object goes.
 type body struct {
 	*os.File
 	size int64

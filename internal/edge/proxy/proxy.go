@@ -36,8 +36,11 @@ type Handler struct {
 	Log   *slog.Logger
 	// Now tells the time; nil stands for time.Now.
 	Now func() time.Time
+	// Memory is how many bytes Quicken may use for small files.
+	Memory int64
 
 	counters [counterCount]atomic.Int64
+	memory   memory
 }
 
 // Counters count answers since the start.
@@ -74,11 +77,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
 		return
 	}
-	now := time.Now
-	if h.Now != nil {
-		now = h.Now
-	}
-	path, err := h.Keys.Check(r.Method, path, query, now())
+	path, err := h.Keys.Check(r.Method, path, query, h.now())
 	switch {
 	case err == nil:
 		h.serve(w, r, path[1:])
@@ -90,6 +89,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.refuse(w, refused, http.StatusForbidden, err.Error())
 	}
+}
+
+func (h *Handler) now() time.Time {
+	if h.Now != nil {
+		return h.Now()
+	}
+	return time.Now()
 }
 
 func (h *Handler) refuse(w http.ResponseWriter, counter, status int, text string) {
@@ -107,8 +113,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, key string) {
 		return
 	}
 	header := w.Header()
-	header.Set("Etag", `"`+hex.EncodeToString(sum[:])+`"`)
-	header.Set("Cache-Control", kind.CacheControl())
+	identify(header, kind, sum)
 	if tag := r.Header.Get("If-None-Match"); tag != "" && tag == header.Get("Etag") {
 		h.counters[served].Add(1)
 		w.WriteHeader(http.StatusNotModified)
@@ -174,6 +179,12 @@ func parse(key string) (kind blob.Class, sum [32]byte, ok bool) {
 	return kind, sum, err == nil && digest == strings.ToLower(digest)
 }
 
+// identify sets what the key alone says of an object.
+func identify(header http.Header, kind blob.Class, sum [32]byte) {
+	header.Set("Etag", `"`+hex.EncodeToString(sum[:])+`"`)
+	header.Set("Cache-Control", kind.CacheControl())
+}
+
 func describe(header http.Header, o *diskcache.Object) {
 	kind := o.ContentType
 	if kind == "" {
@@ -208,19 +219,23 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom lets the kernel send a file: that needs an io.LimitedReader over the
-// file itself.
+// ReadFrom lets the kernel send a file (sendfile), without it passing through
+// this process: net/http knows only an io.LimitedReader over the file itself.
 func (w *patientWriter) ReadFrom(src io.Reader) (int64, error) {
 	limited, ok := src.(*io.LimitedReader)
 	from, isReaderFrom := w.ResponseWriter.(io.ReaderFrom)
 	if !ok || !isReaderFrom {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
+	body := limited.R
+	if o, ok := limited.R.(*diskcache.Object); ok && o.File() != nil {
+		body = o.File()
+	}
 	var sent int64
 	for limited.N > 0 {
 		_ = w.control.SetWriteDeadline(time.Now().Add(sendStall))
 		part := min(limited.N, sendChunk)
-		n, err := from.ReadFrom(&io.LimitedReader{R: limited.R, N: part})
+		n, err := from.ReadFrom(&io.LimitedReader{R: body, N: part})
 		sent += n
 		limited.N -= n
 		if err == nil && n < part {

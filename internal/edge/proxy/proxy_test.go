@@ -101,8 +101,9 @@ func start(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cache.Close() })
-	s := &site{origin: o, handler: &Handler{Keys: keys, Cache: cache, Log: slog.New(slog.DiscardHandler)}}
+	s := &site{origin: o, handler: &Handler{Keys: keys, Cache: cache, Log: slog.New(slog.DiscardHandler), Memory: 1 << 20}}
 	s.Server = httptest.NewUnstartedServer(s.handler)
+	s.Listener = s.handler.Quicken(s.Config, s.Listener)
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	s.Start()
 	t.Cleanup(s.Close)
