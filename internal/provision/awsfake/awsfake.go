@@ -1,5 +1,5 @@
 // Package awsfake is a small AWS for tests: the calls of IAM, STS, KMS, Lambda,
-// CloudFront and S3 that package provision makes, in their real wire protocols,
+// CloudFront, its key value stores and S3 that package provision makes, in their real wire protocols,
 // with the behaviour that trips programs up: ETags, resources that other
 // services cannot see yet, policies that come back rewritten, versions that are
 // only published if something changed. Its tests let aws-cli and the SDK for
@@ -7,11 +7,12 @@
 //
 // One handler serves all services: set AWS_ENDPOINT_URL, and path style for S3.
 // It knows the control plane only; what the edge does with a distribution is
-// for others, who read the configuration by Distribution, FunctionCode and
-// BucketPolicy. Signatures are not verified.
+// for others, who read the configuration by Distribution, FunctionCode,
+// EdgeFunction and BucketPolicy. Signatures are not verified.
 package awsfake
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -56,6 +57,17 @@ type Fake struct {
 	// DeployPolls is how many calls of GetDistribution find a change of a
 	// distribution not deployed.
 	DeployPolls int
+	// StorePolls is how many calls of DescribeKeyValueStore find a new store not
+	// ready.
+	StorePolls int
+	// KeyDelay is how many calls of TestFunction find no key in the store.
+	KeyDelay int
+	// RunEdgeFunction runs the code of a CloudFront function with the keys of
+	// its store for TestFunction, and returns what the function makes of an
+	// event. Nil lets every test fail.
+	RunEdgeFunction func(code []byte, keys map[string]string, event []byte) (output []byte, err error)
+	// Tick is how much time passes with each call; 0 means a second.
+	Tick time.Duration
 	// PageSize is how many entries a listing returns at most; 0 means 100.
 	PageSize int
 	// Authorize decides whether the caller may; nil allows everything. Calls
@@ -78,6 +90,8 @@ type Fake struct {
 	identities    map[string]*cloudfront.CloudFrontOriginAccessIdentity
 	controls      map[string]*cloudfront.OriginAccessControl
 	policies      map[string]*cloudfront.CachePolicy
+	edgeFunctions map[string]*edgeFunction
+	stores        map[string]*keyValueStore // by name
 }
 
 // New makes an empty account with buckets, by name, in a region.
@@ -88,6 +102,7 @@ func New(region string, buckets ...string) *Fake {
 		functions: map[string]*lambdaFunction{}, buckets: map[string]*bucket{}, distributions: map[string]*distribution{},
 		identities: map[string]*cloudfront.CloudFrontOriginAccessIdentity{},
 		controls:   map[string]*cloudfront.OriginAccessControl{}, policies: map[string]*cloudfront.CachePolicy{},
+		edgeFunctions: map[string]*edgeFunction{}, stores: map[string]*keyValueStore{},
 	}
 	for _, name := range buckets {
 		f.buckets[name] = &bucket{region: region}
@@ -100,6 +115,13 @@ func (f *Fake) Checks() []Check {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.checks)
+}
+
+// Pass lets time pass.
+func (f *Fake) Pass(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
 }
 
 // call is a request while it is answered. Its answer is encoded by the service.
@@ -132,11 +154,13 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.changed = false
-	f.now = f.now.Add(time.Second)
+	f.now = f.now.Add(cmp.Or(f.Tick, time.Second))
 	w.Header().Set("X-Amzn-Requestid", f.id(""))
 	switch target := r.Header.Get("X-Amz-Target"); {
 	case strings.HasPrefix(r.URL.Path, "/2020-05-31/"):
 		f.serveCloudFront(w, c)
+	case strings.HasPrefix(r.URL.Path, "/key-value-stores/"):
+		f.serveKeyValues(w, c)
 	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions"), strings.HasPrefix(r.URL.Path, "/2017-03-31/tags/"):
 		f.serveLambda(w, c)
 	case strings.HasPrefix(target, "TrentService."):
@@ -167,7 +191,7 @@ func (f *Fake) may(c *call, action, resource string, context ...string) error {
 		return nil
 	}
 	code := "AccessDenied"
-	if c.service == "lambda" || c.service == "kms" {
+	if c.service == "lambda" || c.service == "kms" || c.service == "cloudfront-keyvaluestore" {
 		code = "AccessDeniedException"
 	}
 	return fail(http.StatusForbidden, code, "User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", Caller, action, resource, action)
@@ -200,9 +224,18 @@ func (f *Fake) Drift(name string) {
 	v.touch(f)
 }
 
-// Untag takes all tags from a distribution.
+// Untag takes all tags from a distribution by its id, a CloudFront function by
+// its ARN, or a key value store by its name.
 func (f *Fake) Untag(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.distributions[id].tags = map[string]string{}
+	if d := f.distributions[id]; d != nil {
+		clear(d.tags)
+	}
+	if e := f.edgeFunctions[strings.TrimPrefix(id, edgeFunctionPrefix)]; e != nil && strings.HasPrefix(id, edgeFunctionPrefix) {
+		clear(e.tags)
+	}
+	if s := f.stores[id]; s != nil {
+		clear(s.tags)
+	}
 }

@@ -1,9 +1,13 @@
 package awsfake_test
 
 import (
+	"encoding/json"
+	"errors"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +26,7 @@ func TestJudge(t *testing.T) {
 	python := strings.TrimSpace(string(out)) + "/python3"
 	for name, fake := range map[string]*awsfake.Fake{"at once": awsfake.New("eu-central-1", "packages"), "slow": slow()} {
 		t.Run(name, func(t *testing.T) {
+			fake.RunEdgeFunction = runEdge
 			server := httptest.NewServer(fake)
 			defer server.Close()
 			cmd := exec.CommandContext(t.Context(), python, "testdata/judge.py", server.URL)
@@ -34,8 +39,16 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// runEdge shows what a function gets.
+func runEdge(code []byte, keys map[string]string, event []byte) ([]byte, error) {
+	if string(event) == "fail" {
+		return nil, errors.New("it fails")
+	}
+	return json.Marshal(map[string]any{"code": len(code), "keys": slices.Sorted(maps.Keys(keys)), "event": json.RawMessage(event)})
+}
+
 func slow() *awsfake.Fake {
 	f := awsfake.New("eu-central-1", "packages")
-	f.PendingPolls, f.DeployPolls, f.PageSize = 2, 3, 2
+	f.PendingPolls, f.DeployPolls, f.StorePolls, f.PageSize = 2, 3, 2, 2
 	return f
 }

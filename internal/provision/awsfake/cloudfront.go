@@ -34,6 +34,14 @@ func (f *Fake) serveCloudFront(w http.ResponseWriter, c *call) {
 	if a.etag != "" {
 		w.Header().Set("Etag", a.etag)
 	}
+	if c.operation == "UpdateFunction" {
+		w.Header().Set("Ettag", a.etag) // which AWS spells like this
+	}
+	if code, ok := a.value.(raw); ok {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(code)
+		return
+	}
 	if a.value == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -62,8 +70,16 @@ func (f *Fake) routeCloudFront(c *call) (answer, error) {
 		"GET distribution/ID":           f.getDistribution,
 		"GET distribution/ID/config":    f.getDistributionConfig,
 		"PUT distribution/ID/config":    f.updateDistribution,
-		"GET tagging":                   f.listDistributionTags,
-		"POST tagging":                  f.tagDistribution,
+		"GET tagging":                   f.listCloudFrontTags,
+		"POST tagging":                  f.tagCloudFront,
+		"POST function":                 f.createEdgeFunction,
+		"GET function/ID":               f.getEdgeFunction,
+		"PUT function/ID":               f.updateEdgeFunction,
+		"GET function/ID/describe":      f.describeEdgeFunction,
+		"POST function/ID/test":         f.testEdgeFunction,
+		"POST function/ID/publish":      f.publishEdgeFunction,
+		"POST key-value-store":          f.createStore,
+		"GET key-value-store/ID":        f.describeStore,
 		"POST origin-access-identity":   f.createIdentity,
 		"GET origin-access-identity":    f.listIdentities,
 		"GET origin-access-identity/ID": f.getIdentity,

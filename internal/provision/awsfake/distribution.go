@@ -140,14 +140,10 @@ func (f *Fake) createDistribution(c *call, _ string) (answer, error) {
 	if err := f.may(c, "cloudfront:CreateDistribution", "*"); err != nil {
 		return answer{}, err
 	}
-	d := &distribution{id: f.id("E"), config: in.DistributionConfig, polls: f.DeployPolls, tags: map[string]string{}}
-	if in.Tags != nil {
-		if err := f.may(c, "cloudfront:TagResource", cloudFrontARN+"distribution/*"); err != nil {
-			return answer{}, err
-		}
-		for _, t := range in.Tags.Items {
-			d.tags[*t.Key] = aws.ToString(t.Value)
-		}
+	d := &distribution{id: f.id("E"), config: in.DistributionConfig, polls: f.DeployPolls}
+	var err error
+	if d.tags, err = f.newTags(c, cloudFrontARN+"distribution/*", in.Tags); err != nil {
+		return answer{}, err
 	}
 	if err := f.checkConfig(c, d.id, d.config, nil); err != nil {
 		return answer{}, err
@@ -244,48 +240,6 @@ func (f *Fake) listDistributions(c *call, _ string) (answer, error) {
 	return answer{http.StatusOK, "DistributionList", list, ""}, nil
 }
 
-func (f *Fake) tagged(c *call, action string) (*distribution, error) {
-	arn := c.r.URL.Query().Get("Resource")
-	if err := f.may(c, action, arn); err != nil {
-		return nil, err
-	}
-	d := f.distributions[strings.TrimPrefix(arn, cloudFrontARN+"distribution/")]
-	if d == nil {
-		return nil, fail(http.StatusNotFound, "NoSuchResource", "The resource %s does not exist.", arn)
-	}
-	return d, nil
-}
-
-func (f *Fake) listDistributionTags(c *call, _ string) (answer, error) {
-	c.operation = "ListTagsForResource"
-	d, err := f.tagged(c, "cloudfront:ListTagsForResource")
-	if err != nil {
-		return answer{}, err
-	}
-	tags := &cloudfront.Tags{}
-	for _, k := range sortedKeys(d.tags) {
-		tags.Items = append(tags.Items, cloudfront.Tag{Key: aws.String(k), Value: aws.String(d.tags[k])})
-	}
-	return answer{http.StatusOK, "Tags", tags, ""}, nil
-}
-
-func (f *Fake) tagDistribution(c *call, _ string) (answer, error) {
-	c.operation = "TagResource"
-	d, err := f.tagged(c, "cloudfront:TagResource")
-	if err != nil {
-		return answer{}, err
-	}
-	tags := &cloudfront.Tags{}
-	if err := parse(c, "Tags", tags); err != nil {
-		return answer{}, err
-	}
-	for _, t := range tags.Items {
-		d.tags[*t.Key] = aws.ToString(t.Value)
-	}
-	f.changed = true
-	return answer{}, nil
-}
-
 var numberedVersion = regexp.MustCompile(`^arn:aws:lambda:us-east-1:[0-9]{12}:function:[A-Za-z0-9_-]+:[0-9]+$`)
 
 // checkConfig refuses what CloudFront refuses.
@@ -351,6 +305,9 @@ func (f *Fake) checkBehavior(c *call, origins map[string]bool, b *cloudfront.Def
 	}
 	if policy == "" && !legacy {
 		return fail(http.StatusBadRequest, "InvalidArgument", "A cache policy or forwarded values are needed.")
+	}
+	if err := f.checkEdgeFunctions(b); err != nil {
+		return err
 	}
 	if b.LambdaFunctionAssociations == nil {
 		return nil

@@ -2,6 +2,7 @@ package awsfake
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ var members = map[string]string{
 	"Aliases": "CNAME", "OriginSslProtocols": "SslProtocol", "StatusCodes": "StatusCode", "TrustedSigners": "AwsAccountNumber",
 	"TrustedKeyGroups": "KeyGroup", "AllowedMethods": "Method", "CachedMethods": "Method", "CookieNames": "Name",
 	"Headers": "Name", "QueryStringCacheKeys": "Name", "QueryStringNames": "Name", "GeoRestriction": "Location",
-	"CustomHeaders": "OriginCustomHeader",
+	"CustomHeaders": "OriginCustomHeader", "TestResult": "member",
 }
 
 var timeType = reflect.TypeFor[time.Time]()
@@ -137,6 +138,14 @@ func decodeValue(e *element, v reflect.Value) error {
 		v.Set(reflect.New(v.Type().Elem()))
 		return decodeValue(e, v.Elem())
 	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			b, err := base64.StdEncoding.DecodeString(e.text)
+			if err != nil {
+				return fmt.Errorf("%s is not base64: %w", e.name, err)
+			}
+			v.SetBytes(b)
+			return nil
+		}
 		v.Set(reflect.MakeSlice(v.Type(), len(e.children), len(e.children)))
 		for i, child := range e.children {
 			if err := decodeValue(child, v.Index(i)); err != nil {

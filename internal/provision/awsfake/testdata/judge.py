@@ -185,6 +185,82 @@ summary = [d for p in cloudfront.get_paginator("list_distributions").paginate() 
 contains(summary["Origins"], config["Origins"])
 refused("NoSuchDistribution", cloudfront.get_distribution, Id="EXXX")
 
+# CloudFront functions and their stores
+refused("EntityNotFound", cloudfront.describe_key_value_store, Name="k")
+made = cloudfront.create_key_value_store(Name="k", Comment="c & c", Tags={"Items": [TAG]})
+assert made["ETag"] and made["KeyValueStore"]["Comment"] == "c & c", made
+refused("EntityAlreadyExists", cloudfront.create_key_value_store, Name="k")
+for _ in range(9):
+    store = cloudfront.describe_key_value_store(Name="k")["KeyValueStore"]
+    if store["Status"] == "READY":
+        break
+assert store["ARN"].endswith(":key-value-store/" + store["Id"]) and store["Status"] == "READY", store
+assert cloudfront.list_tags_for_resource(Resource=store["ARN"])["Tags"]["Items"] == [TAG]
+# The number of the account stands before the host; the signature is SigV4A, by awscrt.
+keys = boto3.client("cloudfront-keyvaluestore", region_name="us-east-1", endpoint_url="http://kvs.test", aws_access_key_id="AK", aws_secret_access_key="SK",
+                    config=Config(retries={"max_attempts": 0}, proxies={"http": URL}))
+at = {"KvsARN": store["ARN"]}
+etag = keys.describe_key_value_store(**at)["ETag"]
+refused("ResourceNotFoundException", keys.describe_key_value_store, KvsARN=store["ARN"] + "0")
+refused("ConflictException", keys.put_key, Key="a/b", Value="1", IfMatch="x", **at)
+refused("ValidationException", keys.put_key, Key="a", Value="v" * 1025, IfMatch=etag, **at)
+first = keys.put_key(Key="a/b", Value="1", IfMatch=etag, **at)
+assert first["ETag"] != etag and first["ItemCount"] == 1 and first["TotalSizeInBytes"] == 4, first
+refused("ResourceNotFoundException", keys.update_keys, IfMatch=first["ETag"], Puts=[{"Key": "c", "Value": "3"}], Deletes=[{"Key": "d"}], **at)
+after = keys.update_keys(IfMatch=first["ETag"], Puts=[{"Key": k, "Value": "v" + k} for k in "cdefg"], Deletes=[{"Key": "a/b"}], **at)
+assert after["ItemCount"] == 5, after
+listed = [i for p in keys.get_paginator("list_keys").paginate(**at) for i in p["Items"]]
+assert listed == [{"Key": k, "Value": "v" + k} for k in "cdefg"], listed
+assert keys.get_key(Key="c", **at)["Value"] == "vc"
+refused("ResourceNotFoundException", keys.get_key, Key="a/b", **at)
+last = keys.delete_key(Key="g", IfMatch=after["ETag"], **at)
+state = keys.describe_key_value_store(**at)
+assert state["ItemCount"] == 4 and state["ETag"] == last["ETag"] and state["LastModified"] > state["Created"] and state["Status"] == "READY", state
+
+config = dict(Comment="c & c", Runtime="cloudfront-js-2.0", KeyValueStoreAssociations=dict(Quantity=1, Items=[dict(KeyValueStoreARN=store["ARN"])]))
+source = b"async function handler(event) { return event.request; } // \xc3\xa4"
+refused("NoSuchFunctionExists", cloudfront.describe_function, Name="f")
+refused("FunctionSizeLimitExceeded", cloudfront.create_function, Name="f", FunctionConfig=config, FunctionCode=b"x" * 10241)
+refused("InvalidArgument", cloudfront.create_function, Name="f", FunctionConfig={**config, "Runtime": "cloudfront-js-1.0"}, FunctionCode=source)
+made = cloudfront.create_function(Name="f", FunctionConfig=config, FunctionCode=source, Tags={"Items": [TAG]})
+summary = made["FunctionSummary"]
+assert summary["FunctionConfig"] == config and summary["Status"] == "UNPUBLISHED" and summary["FunctionMetadata"]["Stage"] == "DEVELOPMENT", summary
+refused("FunctionAlreadyExists", cloudfront.create_function, Name="f", FunctionConfig=config, FunctionCode=source)
+assert cloudfront.list_tags_for_resource(Resource=summary["FunctionMetadata"]["FunctionARN"])["Tags"]["Items"] == [TAG]
+got = cloudfront.get_function(Name="f", Stage="DEVELOPMENT")
+assert got["FunctionCode"].read() == source and got["ETag"] == made["ETag"], got
+refused("NoSuchFunctionExists", cloudfront.get_function, Name="f", Stage="LIVE")
+refused("PreconditionFailed", cloudfront.test_function, Name="f", IfMatch="x", EventObject=b"{}")
+tested = cloudfront.test_function(Name="f", IfMatch=made["ETag"], Stage="DEVELOPMENT", EventObject=b'{"a": 1}')["TestResult"]
+assert json.loads(tested["FunctionOutput"]) == {"code": len(source), "keys": ["c", "d", "e", "f"], "event": {"a": 1}}, tested
+assert tested["FunctionExecutionLogs"] == ["one line"] and tested["ComputeUtilization"].isdigit(), tested
+failed = cloudfront.test_function(Name="f", IfMatch=made["ETag"], EventObject=b"fail")["TestResult"]
+assert failed["FunctionErrorMessage"] == "it fails" and "FunctionOutput" not in failed, failed
+associated = cloudfront.get_distribution_config(Id=distribution["Id"])
+function = dict(EventType="viewer-request", FunctionARN=summary["FunctionMetadata"]["FunctionARN"])
+
+
+def associate(functions, lambdas):
+    g = associated["DistributionConfig"]
+    b = {**g[behavior], "FunctionAssociations": dict(Quantity=len(functions), Items=functions), "LambdaFunctionAssociations": dict(Quantity=len(lambdas), Items=lambdas)}
+    return dict(Id=distribution["Id"], IfMatch=associated["ETag"], DistributionConfig={**g, behavior: b})
+
+
+refused("InvalidFunctionAssociation", cloudfront.update_distribution, **associate([function], []))
+refused("InvalidIfMatchVersion", cloudfront.publish_function, Name="f", IfMatch="")
+assert cloudfront.publish_function(Name="f", IfMatch=made["ETag"])["FunctionSummary"]["FunctionMetadata"]["Stage"] == "LIVE"
+refused("InvalidFunctionAssociation", cloudfront.update_distribution, **associate([function], associated["DistributionConfig"][behavior]["LambdaFunctionAssociations"]["Items"]))
+cloudfront.update_distribution(**associate([function], []))
+contains(cloudfront.get_distribution_config(Id=distribution["Id"])["DistributionConfig"][behavior]["FunctionAssociations"]["Items"], [function])
+cloudfront.get_waiter("distribution_deployed").wait(Id=distribution["Id"], WaiterConfig={"Delay": 0})
+assert cloudfront.describe_function(Name="f", Stage="LIVE")["FunctionSummary"]["Status"] == "DEPLOYED"
+refused("PreconditionFailed", cloudfront.update_function, Name="f", IfMatch="x", FunctionConfig=config, FunctionCode=source)
+after = cloudfront.update_function(Name="f", IfMatch=made["ETag"], FunctionConfig=config, FunctionCode=b"new")
+assert after["ETag"] == cloudfront.describe_function(Name="f")["ETag"] != made["ETag"], after
+assert cloudfront.get_function(Name="f", Stage="LIVE")["FunctionCode"].read() == source, "not published yet"
+cloudfront.publish_function(Name="f", IfMatch=after["ETag"])
+assert cloudfront.get_function(Name="f", Stage="LIVE")["FunctionCode"].read() == b"new"
+
 # S3
 s3 = client("s3", s3={"addressing_style": "path"})
 refused("NoSuchBucketPolicy", s3.get_bucket_policy, Bucket=BUCKET)
