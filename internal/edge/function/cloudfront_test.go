@@ -1,28 +1,20 @@
 package function_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/edge/function"
 )
 
 // What the CloudFront function returns, to the letter.
 func TestCloudFrontAnswers(t *testing.T) {
-	njs, err := exec.LookPath("njs")
-	edgetest.Need(t, "njs", err == nil)
-	below, err := os.ReadFile("testdata/answers.js")
-	if err != nil {
-		t.Fatal(err)
-	}
+	njs := edgetest.NewNJS(t)
 	path, query := signed(t, secret, "packages/00/a+b.deb")
 	type object = map[string]any
 	value := func(s string) object { return object{"value": s} }
@@ -63,29 +55,45 @@ func TestCloudFrontAnswers(t *testing.T) {
 		{"another secret under the key", "return 'x';", fails, request("GET", query[2:]), forbidden},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
 			event, err := json.Marshal(object{"version": "1.0", "request": c.request})
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, dir, "event", event)
-			write(t, dir, "cloudfront", fmt.Appendf(nil, "export default { kvs: function () { return { get: async function () { %s }, exists: async function () { %s } }; } };\n", c.get, c.exists))
-			write(t, dir, "function.js", slices.Concat(function.CloudFront(), below))
-			command := exec.Command(njs, "-p", dir, "function.js")
-			command.Dir = dir
-			out, err := command.Output()
+			module := fmt.Sprintf("export default { kvs: function () { return { get: async function () { %s }, exists: async function () { %s } }; } };\n", c.get, c.exists)
+			out, err := njs.Run(t.Context(), function.CloudFront(), module, event)
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The last line: what is above is the log.
-			lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
 			var got object
-			if err := json.Unmarshal(lines[len(lines)-1], &got); err != nil {
+			if err := json.Unmarshal(out, &got); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestProbe runs what is sent to CloudFront's test, with the secret in the store
+// and without.
+func TestProbe(t *testing.T) {
+	njs := edgetest.NewNJS(t)
+	event, right, err := function.Probe(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := edge.KeyID(secret)
+	for _, c := range []struct {
+		keys map[string]string
+		want bool
+	}{{map[string]string{id: secret}, true}, {map[string]string{id: "x"}, false}, {nil, false}} {
+		out, err := njs.Test(function.CloudFront(), c.keys, event)
+		if err != nil || right(string(out)) != c.want {
+			t.Errorf("with %v: %s %v", c.keys, out, err)
+		}
+	}
+	if right(`{"request":{"uri":"/packages/test","querystring":{"t":{"value":"1"}}}}`) || right("") {
+		t.Error("a request with its query, or none, is taken for right")
 	}
 }
