@@ -73,6 +73,7 @@ type Config struct {
 	CloudFrontDistributionID string
 	CloudFrontPackagesDomain string
 	CloudFrontSecondSecret   Secret
+	CloudFrontCheck          string // lambda or cloudfront-function
 	CloudFrontCertificateARN string
 	CloudFrontPriceClass     string
 	CloudFrontLogBucket      string

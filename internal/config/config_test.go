@@ -66,6 +66,7 @@ func defaults() *Config {
 		EdgeCacheSize:       10 << 30,
 		EdgeMemorySize:      128 << 20,
 		S3SignatureVersion:  4,
+		CloudFrontCheck:     "lambda",
 		DirectMetadataSize:  64 << 10,
 	}
 }

@@ -199,6 +199,11 @@ var keys = []key{
 		example: `'Zt3kLq8WnB1xYc6vRj0uHs5gPe2mDa9oTf7iNrXwQzE'`, setter: cloudFrontSecret(func(c *Config) *Secret { return &c.CloudFrontSecondSecret }),
 	},
 	{
+		group: rails, name: "cloudfront_check", initial: "lambda",
+		doc:     "What checks download links at CloudFront: a Lambda@Edge function, or a CloudFront function, which costs a fifth of it and keeps the secrets in a key value store ([how to choose](cloudfront.md#choose-the-check)). Takes effect by `packagecloud-ctl setup-cloudfront`.",
+		example: `'cloudfront-function'`, setter: choice([]string{"lambda", "cloudfront-function"}, func(c *Config) *string { return &c.CloudFrontCheck }),
+	},
+	{
 		group: rails, name: "cloudfront_certificate_arn", computed: "none",
 		doc:     "The certificate, in ACM of us-east-1, for a `cloudfront_packages_domain` of your own. With it `packagecloud-ctl setup-cloudfront` gives the distribution that name.",
 		example: `'arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012'`, setter: text(func(c *Config) *string { return &c.CloudFrontCertificateARN }),

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packagecloud/internal/config"
+	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/function"
 	"packagecloud/internal/provision"
 )
@@ -83,6 +84,7 @@ func openAWS(ctx context.Context, c *config.Config) (*provision.AWS, error) {
 func provisionSettings(c *config.Config) provision.Settings {
 	s := provision.Settings{
 		Bucket: c.S3Bucket, Region: c.S3Region, DistributionID: c.CloudFrontDistributionID,
+		Check: provision.Check(c.CloudFrontCheck), Edge: provision.EdgeFunction{Code: function.CloudFront(), KeyID: edge.KeyID, Probe: function.Probe},
 		Plaintext: function.Plaintext, Context: function.Context(provision.Name),
 		Code: func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
 			return function.Zip(function.NewConfig(provision.Name, keyARN, ciphertext, secrets...))

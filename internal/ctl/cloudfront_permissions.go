@@ -16,8 +16,8 @@ func cloudFrontPermissionsCommand(o *options) *cobra.Command {
 		Use:   "cloudfront-permissions",
 		Short: "Print the IAM policy that the set-up of CloudFront needs",
 		Long: `Print the least that the AWS credentials must be allowed for setup-cloudfront, as
-a policy of IAM. The server itself needs none of it. The account is that of the
-credentials, if there are any.`,
+a policy of IAM, for the check that cloudfront_check names. The server itself
+needs none of it. The account is that of the credentials, if there are any.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.unfinished()
@@ -36,7 +36,7 @@ credentials, if there are any.`,
 					return fmt.Errorf("%w: or give --account", err)
 				}
 			}
-			policy := provision.Permissions(account, c.S3Bucket, c.CloudFrontLogBucket, provision.Everything)
+			policy := provision.Permissions(provision.Check(c.CloudFrontCheck), account, c.S3Bucket, c.CloudFrontLogBucket, provision.Everything)
 			return o.result(cmd, policy, func(w io.Writer) { fmt.Fprintln(w, policy) })
 		},
 	}

@@ -41,7 +41,7 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	switch args[0] {
 	case "start":
 		fake.Fake = awsfake.New("eu-central-1", args[1])
-		fake.DeployPolls = 1
+		fake.DeployPolls, fake.Tick, fake.RunEdgeFunction = 1, time.Minute, fake.test
 		fake.Authorize = func(c awsfake.Check) bool {
 			return !fake.lost(c.Action) && c.Action != fake.denied.Load() && c.Action != "iam:SimulatePrincipalPolicy"
 		}
@@ -49,6 +49,9 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Defer(server.Close)
 		ts.Setenv("AWS_ENDPOINT_URL", server.URL)
 		ts.Setenv("AWS_ENDPOINT_URL_S3", server.URL)
+		// The number of the account stands before this name, whatever it is.
+		ts.Setenv("AWS_ENDPOINT_URL_CLOUDFRONT_KEYVALUESTORE", "http://kvs.test")
+		ts.Setenv("HTTP_PROXY", server.URL)
 	case "deny":
 		fake.denied.Store(args[1])
 	case "calls":
@@ -90,7 +93,8 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 // account is the AWS of one script.
 type account struct {
 	*awsfake.Fake
-	denied atomic.Value // the action that is not allowed, a string
+	test   func(code []byte, keys map[string]string, event []byte) ([]byte, error) // of CloudFront functions
+	denied atomic.Value                                                            // the action that is not allowed, a string
 	seen   int
 	hang   atomic.Pointer[hang]
 }
@@ -117,11 +121,16 @@ var secretLine = regexp.MustCompile(`cloudfront_secret'\] = '([^']+)'`)
 
 // knows reports whether the edges know the secret of a configuration.
 func (a *account) knows(ts *testscript.TestScript, text string) bool {
-	arn := aws.ToString(a.AtEdges(a.Distributions()[0])[0].DefaultCacheBehavior.LambdaFunctionAssociations.Items[0].LambdaFunctionARN)
-	pack, _ := a.FunctionCode(arn)
+	secret := secretLine.FindStringSubmatch(text)[1]
+	b := a.AtEdges(a.Distributions()[0])[0].DefaultCacheBehavior
+	if len(b.FunctionAssociations.Items) > 0 {
+		_, keys, _ := a.EdgeFunction(aws.ToString(b.FunctionAssociations.Items[0].FunctionARN))
+		return keys[edge.KeyID(secret)] == secret
+	}
+	pack, _ := a.FunctionCode(aws.ToString(b.LambdaFunctionAssociations.Items[0].LambdaFunctionARN))
 	c, err := function.ReadConfig(pack)
 	ts.Check(err)
-	return slices.Contains(c.KeyIDs, edge.KeyID(secretLine.FindStringSubmatch(text)[1]))
+	return slices.Contains(c.KeyIDs, edge.KeyID(secret))
 }
 
 type fakeKey struct{}

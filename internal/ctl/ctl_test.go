@@ -27,6 +27,7 @@ import (
 	"packagecloud/internal/config"
 	"packagecloud/internal/ctl"
 	"packagecloud/internal/db"
+	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/format/deb/debtest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
@@ -41,8 +42,18 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the commands as an administrator does.
 func TestScripts(t *testing.T) {
+	runScripts(t, "testdata", &account{})
+}
+
+// TestFunctionScripts runs those in which a CloudFront function is the check.
+func TestFunctionScripts(t *testing.T) {
+	runScripts(t, filepath.Join("testdata", "function"), &account{test: edgetest.NewNJS(t).Test})
+}
+
+// runScripts runs scripts, each with an account of AWS like the one given.
+func runScripts(t *testing.T, dir string, aws *account) {
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata",
+		Dir:  dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"aws": awsCommand},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PACKAGECLOUD_DATA_DIRECTORY", filepath.Join(e.WorkDir, "data"))
@@ -51,7 +62,7 @@ func TestScripts(t *testing.T) {
 			for k, v := range map[string]string{"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull} {
 				e.Setenv(k, v)
 			}
-			e.Values[fakeKey{}] = &account{}
+			e.Values[fakeKey{}] = &account{test: aws.test}
 			return nil
 		},
 	})

@@ -11,10 +11,11 @@ import (
 func reconfigureCloudFrontDistributionCommand(o *options) *cobra.Command {
 	co := &cloudFrontOptions{options: o}
 	c := &cobra.Command{
-		Use:   "reconfigure-cloudfront-distribution VERSION_ARN",
+		Use:   "reconfigure-cloudfront-distribution FUNCTION_ARN",
 		Short: "Put the function into a CloudFront distribution for the bucket",
 		Long: `Make or change the CloudFront distribution of the bucket so that the version of
-the function, as bootstrap-cloudfront prints it, checks every request; let
+the Lambda function, or the CloudFront function, as bootstrap-cloudfront prints
+it, checks every request; let
 CloudFront, and nobody else, read the bucket. Wait until all edges have it, and
 print the lines to add to the configuration.
 

@@ -36,9 +36,13 @@ func (r *Runner) do(ctx context.Context, o *Observed, a Action, scope Scope) err
 		return r.doRole(ctx, o, a.Verb)
 	case createFunction, configureFunction, publishVersion:
 		return r.doFunction(ctx, o, a.Verb)
+	case createStore, putKeys, removeKeys, waitKeys:
+		return r.doStore(ctx, o, a.Verb)
+	case createEdgeFunction, updateEdgeFunction, publishEdgeFunction:
+		return r.doEdgeFunction(ctx, o, a.Verb)
 	case tagDistribution:
 		_, err := r.AWS.CloudFront.TagResource(ctx, &cloudfront.TagResourceInput{
-			Resource: aws.String(o.Distribution.ARN), Tags: &types.Tags{Items: []types.Tag{{Key: aws.String(Tag), Value: aws.String(tagValue)}}},
+			Resource: aws.String(o.Distribution.ARN), Tags: ourTags(),
 		})
 		return refused(err, "cloudfront:TagResource", o.Distribution.ARN)
 	case tagBucket:
@@ -283,7 +287,7 @@ func (r *Runner) doDistribution(ctx context.Context, o *Observed, p parts) error
 	if before == nil {
 		_, err = r.AWS.CloudFront.CreateDistributionWithTags(ctx, &cloudfront.CreateDistributionWithTagsInput{
 			DistributionConfigWithTags: &types.DistributionConfigWithTags{
-				DistributionConfig: config, Tags: &types.Tags{Items: []types.Tag{{Key: aws.String(Tag), Value: aws.String(tagValue)}}},
+				DistributionConfig: config, Tags: ourTags(),
 			},
 		})
 		return refused(err, "cloudfront:CreateDistribution", "*")

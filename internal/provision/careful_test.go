@@ -127,8 +127,13 @@ func TestStaleETag(t *testing.T) {
 
 // TestTogether has four runs at the same time.
 func TestTogether(t *testing.T) {
-	s := newSite()
-	s.fake.PendingPolls, s.fake.RoleDelay = 2, 2
+	for _, check := range both {
+		t.Run(string(check), func(t *testing.T) { testTogether(t, newSiteOf(check)) })
+	}
+}
+
+func testTogether(t *testing.T, s *site) {
+	s.fake.PendingPolls, s.fake.RoleDelay, s.fake.StorePolls, s.fake.KeyDelay = 2, 2, 2, 2
 	var wg sync.WaitGroup
 	errs := make([]error, 4)
 	for i := range errs {
@@ -270,7 +275,8 @@ func TestUntouched(t *testing.T) {
 
 // state0 counts what there is.
 func (s *site) state0() string {
-	return fmt.Sprint(s.fake.Keys(), s.fake.FunctionVersions(provision.Name), s.fake.Distributions(), s.fake.BucketPolicy("packages"))
+	_, _, published := s.fake.EdgeFunction("arn:aws:cloudfront::123456789012:function/" + provision.Name)
+	return fmt.Sprint(s.fake.Keys(), s.fake.FunctionVersions(provision.Name), published, s.fake.KeyValues(provision.Name), s.fake.Distributions(), s.fake.BucketPolicy("packages"))
 }
 
 // TestOptions are settings that only some have.
@@ -329,11 +335,11 @@ func matches(pattern, s string) bool {
 }
 
 // needed are the permissions that all that can happen needs.
-func needed(t *testing.T, allow func(awsfake.Check) bool) []awsfake.Check {
+func needed(t *testing.T, check provision.Check, allow func(awsfake.Check) bool) []awsfake.Check {
 	t.Helper()
 	var checks []awsfake.Check
 	run := func(prepare func(*site) (id string), settings func(*provision.Settings)) {
-		s := newSite()
+		s := newSiteOf(check)
 		s.fake.Authorize = func(c awsfake.Check) bool { return c.Action == "iam:SimulatePrincipalPolicy" || allow(c) }
 		id := ""
 		if prepare != nil {
@@ -358,7 +364,7 @@ func needed(t *testing.T, allow func(awsfake.Check) bool) []awsfake.Check {
 	// What has drifted: trust, policy, configuration, tags.
 	run(func(s *site) string {
 		id := s.run(t).DistributionID
-		s.fake.Drift(provision.Name)
+		s.drift()
 		s.fake.Untag(id)
 		return id
 	}, func(s *provision.Settings) {
@@ -370,9 +376,15 @@ func needed(t *testing.T, allow func(awsfake.Check) bool) []awsfake.Check {
 // TestPermissions holds the printed policy against what AWS asks for: with it
 // everything works, and nothing in it is not needed.
 func TestPermissions(t *testing.T) {
-	policy := provision.Permissions(awsfake.Account, "packages", "", provision.Everything)
+	for _, check := range both {
+		t.Run(string(check), func(t *testing.T) { testPermissions(t, check) })
+	}
+}
+
+func testPermissions(t *testing.T, check provision.Check) {
+	policy := provision.Permissions(check, awsfake.Account, "packages", "", provision.Everything)
 	used := map[string]bool{}
-	for _, c := range needed(t, func(c awsfake.Check) bool { return grants(policy, c) }) {
+	for _, c := range needed(t, check, func(c awsfake.Check) bool { return grants(policy, c) }) {
 		used[c.Action] = true
 		if !grants(policy, c) {
 			t.Errorf("%s %s needs %s on %s", c.Service, c.Operation, c.Action, c.Resource)
@@ -390,10 +402,29 @@ func TestPermissions(t *testing.T) {
 // TestMissing takes every permission away, one at a time. It is named before
 // anything is made, whether IAM can be asked or not.
 func TestMissing(t *testing.T) {
-	policy := provision.Permissions(awsfake.Account, "packages", "", provision.Everything)
+	for _, check := range both {
+		t.Run(string(check), func(t *testing.T) { testMissing(t, check) })
+	}
+	// If IAM tells nothing, the refused call says it.
+	for action, check := range map[string]provision.Check{
+		"lambda:CreateFunction": "", "iam:PassRole": "", "cloudfront:CreateDistribution": "", "s3:PutBucketPolicy": "",
+		"cloudfront:CreateKeyValueStore": provision.CloudFrontFunction, "cloudfront-keyvaluestore:UpdateKeys": provision.CloudFrontFunction,
+		"cloudfront:CreateFunction": provision.CloudFrontFunction, "cloudfront:TestFunction": provision.CloudFrontFunction, "cloudfront:PublishFunction": provision.CloudFrontFunction,
+	} {
+		s := newSiteOf(check)
+		s.fake.Authorize = func(c awsfake.Check) bool { return c.Action != action && c.Action != "iam:SimulatePrincipalPolicy" }
+		_, err := s.runner(nil).Run(t.Context(), provision.Everything)
+		if m, ok := errors.AsType[*provision.MissingPermissionError](err); !ok || m.Action != action {
+			t.Errorf("without %s: %v", action, err)
+		}
+	}
+}
+
+func testMissing(t *testing.T, check provision.Check) {
+	policy := provision.Permissions(check, awsfake.Account, "packages", "", provision.Everything)
 	for _, st := range policy.Statement {
 		for _, action := range st.Action {
-			s := newSite()
+			s := newSiteOf(check)
 			s.fake.Authorize = func(c awsfake.Check) bool { return c.Action != action }
 			before := s.state0()
 			_, err := s.runner(nil).Run(t.Context(), provision.Everything)
@@ -403,15 +434,6 @@ func TestMissing(t *testing.T) {
 			if s.state0() != before {
 				t.Errorf("without %s something was made", action)
 			}
-		}
-	}
-	// If IAM tells nothing, the refused call says it.
-	for _, action := range []string{"lambda:CreateFunction", "iam:PassRole", "cloudfront:CreateDistribution", "s3:PutBucketPolicy"} {
-		s := newSite()
-		s.fake.Authorize = func(c awsfake.Check) bool { return c.Action != action && c.Action != "iam:SimulatePrincipalPolicy" }
-		_, err := s.runner(nil).Run(t.Context(), provision.Everything)
-		if m, ok := errors.AsType[*provision.MissingPermissionError](err); !ok || m.Action != action {
-			t.Errorf("without %s: %v", action, err)
 		}
 	}
 }

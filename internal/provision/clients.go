@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudfront"
+	kvs "github.com/aws/aws-sdk-go-v2/service/cloudfrontkeyvaluestore"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -23,6 +24,7 @@ type AWS struct {
 	KMS        KMS
 	Lambda     Lambda
 	CloudFront CloudFront
+	KeyValues  KeyValues
 	S3         S3
 }
 
@@ -75,6 +77,27 @@ type CloudFront interface {
 	UpdateDistribution(context.Context, *cloudfront.UpdateDistributionInput, ...func(*cloudfront.Options)) (*cloudfront.UpdateDistributionOutput, error)
 	ListTagsForResource(context.Context, *cloudfront.ListTagsForResourceInput, ...func(*cloudfront.Options)) (*cloudfront.ListTagsForResourceOutput, error)
 	TagResource(context.Context, *cloudfront.TagResourceInput, ...func(*cloudfront.Options)) (*cloudfront.TagResourceOutput, error)
+	EdgeFunctions
+}
+
+// EdgeFunctions is the part of CloudFront that keeps its functions and their
+// stores.
+type EdgeFunctions interface {
+	DescribeKeyValueStore(context.Context, *cloudfront.DescribeKeyValueStoreInput, ...func(*cloudfront.Options)) (*cloudfront.DescribeKeyValueStoreOutput, error)
+	CreateKeyValueStore(context.Context, *cloudfront.CreateKeyValueStoreInput, ...func(*cloudfront.Options)) (*cloudfront.CreateKeyValueStoreOutput, error)
+	DescribeFunction(context.Context, *cloudfront.DescribeFunctionInput, ...func(*cloudfront.Options)) (*cloudfront.DescribeFunctionOutput, error)
+	GetFunction(context.Context, *cloudfront.GetFunctionInput, ...func(*cloudfront.Options)) (*cloudfront.GetFunctionOutput, error)
+	CreateFunction(context.Context, *cloudfront.CreateFunctionInput, ...func(*cloudfront.Options)) (*cloudfront.CreateFunctionOutput, error)
+	UpdateFunction(context.Context, *cloudfront.UpdateFunctionInput, ...func(*cloudfront.Options)) (*cloudfront.UpdateFunctionOutput, error)
+	TestFunction(context.Context, *cloudfront.TestFunctionInput, ...func(*cloudfront.Options)) (*cloudfront.TestFunctionOutput, error)
+	PublishFunction(context.Context, *cloudfront.PublishFunctionInput, ...func(*cloudfront.Options)) (*cloudfront.PublishFunctionOutput, error)
+}
+
+// KeyValues keeps the keys of a store. It is a service of its own.
+type KeyValues interface {
+	DescribeKeyValueStore(context.Context, *kvs.DescribeKeyValueStoreInput, ...func(*kvs.Options)) (*kvs.DescribeKeyValueStoreOutput, error)
+	ListKeys(context.Context, *kvs.ListKeysInput, ...func(*kvs.Options)) (*kvs.ListKeysOutput, error)
+	UpdateKeys(context.Context, *kvs.UpdateKeysInput, ...func(*kvs.Options)) (*kvs.UpdateKeysOutput, error)
 }
 
 // S3 keeps the settings of the bucket.
@@ -116,7 +139,7 @@ func NewAWS(shared aws.Config, c Connection) *AWS {
 	shared.Region = edgeRegion // of everything but the bucket
 	return &AWS{
 		STS: sts.NewFromConfig(shared), IAM: iam.NewFromConfig(shared), KMS: kms.NewFromConfig(shared),
-		Lambda: lambda.NewFromConfig(shared), CloudFront: cloudfront.NewFromConfig(shared),
+		Lambda: lambda.NewFromConfig(shared), CloudFront: cloudfront.NewFromConfig(shared), KeyValues: kvs.NewFromConfig(shared),
 		S3: s3.NewFromConfig(shared, func(o *s3.Options) {
 			o.Region, o.UsePathStyle = c.BucketRegion, c.PathStyle
 			if c.BucketEndpoint != "" {

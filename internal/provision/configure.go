@@ -182,10 +182,14 @@ func sameMethods(have *types.AllowedMethods, want []types.Method) bool {
 	return slices.Equal(a, want) && slices.Equal(b, want)
 }
 
-// viewerRequest is the ARN of our function on viewer requests, or empty.
+// viewerRequest is the ARN of our function on viewer requests, of either kind,
+// or empty.
 func viewerRequest(g *types.DistributionConfig) string {
 	if a := viewerAssociation(g); a != nil && isOurFunction(aws.ToString(a.LambdaFunctionARN)) {
 		return *a.LambdaFunctionARN
+	}
+	if a := edgeAssociation(g.DefaultCacheBehavior); a != nil && isOurEdgeFunction(aws.ToString(a.FunctionARN)) {
+		return *a.FunctionARN
 	}
 	return ""
 }
@@ -204,28 +208,62 @@ func viewerAssociation(g *types.DistributionConfig) *types.LambdaFunctionAssocia
 
 func isOurFunction(arn string) bool { return strings.Contains(arn, ":function:"+Name+":") }
 
+// function puts the check on viewer requests. Where the other kind of ours is
+// there, it gives way in the same change: CloudFront takes one of them.
 func (c *configurer) function() error {
 	b := c.config.DefaultCacheBehavior
+	if err := othersOnViewer(b, isOurEdgeFunction(c.parts.version)); err != nil {
+		return err
+	}
+	was := viewerRequest(c.config)
+	if was == c.parts.version {
+		return nil
+	}
+	c.changes = append(c.changes, change("function on viewer requests", was, c.parts.version))
+	functions, lambdas := &types.FunctionAssociations{}, &types.LambdaFunctionAssociations{}
+	if b.FunctionAssociations != nil {
+		functions.Items = slices.DeleteFunc(b.FunctionAssociations.Items, func(a types.FunctionAssociation) bool { return a.EventType == types.EventTypeViewerRequest })
+	}
+	if b.LambdaFunctionAssociations != nil {
+		lambdas.Items = slices.DeleteFunc(b.LambdaFunctionAssociations.Items, func(a types.LambdaFunctionAssociation) bool { return a.EventType == types.EventTypeViewerRequest })
+	}
+	if isOurEdgeFunction(c.parts.version) {
+		functions.Items = append(functions.Items, types.FunctionAssociation{EventType: types.EventTypeViewerRequest, FunctionARN: aws.String(c.parts.version)})
+	} else {
+		lambdas.Items = slices.Insert(lambdas.Items, 0, types.LambdaFunctionAssociation{EventType: types.EventTypeViewerRequest, IncludeBody: aws.Bool(false), LambdaFunctionARN: aws.String(c.parts.version)})
+	}
+	functions.Quantity, lambdas.Quantity = aws.Int32(int32(len(functions.Items))), aws.Int32(int32(len(lambdas.Items)))
+	b.FunctionAssociations, b.LambdaFunctionAssociations = functions, lambdas
+	return nil
+}
+
+// othersOnViewer refuses a behaviour on whose viewer events something of others
+// is in the way: it takes one function each, and not both kinds.
+func othersOnViewer(b *types.DefaultCacheBehavior, edge bool) error {
 	if b.FunctionAssociations != nil {
 		for _, a := range b.FunctionAssociations.Items {
-			if a.EventType == types.EventTypeViewerRequest || a.EventType == types.EventTypeViewerResponse {
-				return fmt.Errorf("the distribution runs the CloudFront function %s on a %s, and CloudFront allows no Lambda function beside it: move that function away", aws.ToString(a.FunctionARN), a.EventType)
+			arn := aws.ToString(a.FunctionARN)
+			switch {
+			case a.EventType == types.EventTypeViewerRequest && isOurEdgeFunction(arn):
+			case a.EventType == types.EventTypeViewerRequest && edge:
+				return fmt.Errorf("the distribution runs the function %s on viewer requests, which is not ours and stays: a behaviour takes one function, so move that one away", arn)
+			case !edge:
+				return fmt.Errorf("the distribution runs the CloudFront function %s on a %s, and CloudFront allows no Lambda function beside it: move that function away", arn, a.EventType)
 			}
 		}
 	}
-	have := viewerAssociation(c.config)
-	if have == nil {
-		if b.LambdaFunctionAssociations == nil {
-			b.LambdaFunctionAssociations = &types.LambdaFunctionAssociations{}
-		}
-		l := b.LambdaFunctionAssociations
-		l.Items = append(l.Items, types.LambdaFunctionAssociation{EventType: types.EventTypeViewerRequest, IncludeBody: aws.Bool(false)})
-		l.Quantity = aws.Int32(int32(len(l.Items)))
-		have = &l.Items[len(l.Items)-1]
-	} else if arn := aws.ToString(have.LambdaFunctionARN); !isOurFunction(arn) {
-		return fmt.Errorf("the distribution runs the function %s on viewer requests, which is not ours and stays: a behaviour takes one function, so move that one away", arn)
+	if b.LambdaFunctionAssociations == nil {
+		return nil
 	}
-	set(c, "function on viewer requests", &have.LambdaFunctionARN, c.parts.version)
+	for _, a := range b.LambdaFunctionAssociations.Items {
+		arn := aws.ToString(a.LambdaFunctionARN)
+		switch {
+		case a.EventType == types.EventTypeViewerRequest && !isOurFunction(arn):
+			return fmt.Errorf("the distribution runs the function %s on viewer requests, which is not ours and stays: a behaviour takes one function, so move that one away", arn)
+		case a.EventType == types.EventTypeViewerResponse && edge:
+			return fmt.Errorf("the distribution runs the Lambda function %s on a %s, and CloudFront allows no function of its own beside it: move that function away", arn, a.EventType)
+		}
+	}
 	return nil
 }
 

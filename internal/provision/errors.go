@@ -90,33 +90,44 @@ var passing = []struct{ code, text, why string }{
 	{"InvalidParameterValueException", "cannot be assumed", "Lambda does not know the new role yet"},
 	{"InvalidParameterValueException", "CodeSHA256", "somebody else changed the code"},
 	{"NoSuchEntity", "", "the new role is not known everywhere yet"},
+	{"NoSuchFunctionExists", "", "the new function is not known everywhere yet"},
+	{"InvalidFunctionAssociation", "", "CloudFront does not know the published function yet"},
+	{"EntityNotFound", "", "the new key value store is not known everywhere yet"},
+	{"ConflictException", "", "somebody else changed the key value store"},
+	{"FunctionAlreadyExists", "", "somebody else made the function"},
 	{"ConcurrentModification", "", "somebody else changes the role"},
 	{"MalformedPolicy", "Invalid principal", "S3 does not know the new principal yet"},
 	{"OperationAborted", "", "somebody else changes the bucket"},
-	{"PreconditionFailed", "", "somebody else changed the distribution"},
-	{"InvalidIfMatchVersion", "", "somebody else changed the distribution"},
+	{"PreconditionFailed", "", "somebody else changed it"},
+	{"InvalidIfMatchVersion", "", "somebody else changed it"},
 	{"ResourceConflictException", "", "the function is being changed"},
-	{"ResourceNotFoundException", "", "the new function is not known everywhere yet"},
+	{"ResourceNotFoundException", "", "what was just made is not known everywhere yet"},
 	{"NotFoundException", "", "the new key is not known everywhere yet"},
 	{"InvalidLambdaFunctionAssociation", "Active", "the new version is not ready yet"},
 	{"InvalidLambdaFunctionAssociation", "cannot be assumed", "CloudFront does not know the new role yet"},
 	{"NoSuchCachePolicy", "", "the new cache policy is not known everywhere yet"},
 	{"NoSuchOriginAccessControl", "", "the new origin access control is not known everywhere yet"},
 	{"InvalidOriginAccessIdentity", "", "the new origin access identity is not known everywhere yet"},
-	{"EntityAlreadyExists", "", "somebody else made the role"},
+	{"EntityAlreadyExists", "", "somebody else made it"},
 	{"AlreadyExistsException", "", "somebody else made the alias"},
 	{"OriginAccessControlAlreadyExists", "", "somebody else made the origin access control"},
 	{"CachePolicyAlreadyExists", "", "somebody else made the cache policy"},
 	{"DistributionAlreadyExists", "", "somebody else made the distribution"},
 }
 
-// errAgain says that an action came to nothing, and will not the next time.
-var errAgain = errors.New("this code was published already, for other secrets")
+// Why an action came to nothing, and will not the next time.
+var (
+	errAgain      = errors.New("this code was published already, for other secrets")
+	errNoStoreYet = errors.New("the new key value store is not ready yet")
+	errNotSeen    = errors.New("the function does not see the secrets yet")
+)
 
 // transient reports whether an error passes, and why it came.
 func transient(err error) (why string, ok bool) {
-	if errors.Is(err, errAgain) {
-		return err.Error(), true
+	for _, e := range []error{errAgain, errNoStoreYet, errNotSeen} {
+		if errors.Is(err, e) {
+			return e.Error(), true
+		}
 	}
 	for _, p := range passing {
 		if code(err) == p.code && strings.Contains(message(err), p.text) {

@@ -17,10 +17,10 @@ type Facts struct {
 	Distribution string   // its id
 	Names        []string // its host names: that of CloudFront, then others
 	Enabled      bool
-	Deployed     bool
+	Deployed     bool // all edges have it, and the secrets
 
-	// Version is the ARN of our function on viewer requests, empty for none,
-	// and Elsewhere the other events that it runs on.
+	// Version is the ARN of our function on viewer requests, of either kind,
+	// empty for none, and Elsewhere the other events that it runs on.
 	Version   string
 	Elsewhere []string
 	// RightVersion is the version with the configured secrets, empty for none.
@@ -50,6 +50,16 @@ func (s *Settings) Facts(o *Observed, scope Scope) (*Facts, error) {
 	}
 	if d.Config.Aliases != nil {
 		f.Names = append(f.Names, d.Config.Aliases.Items...)
+	}
+	if o.Store != nil && o.Store.Ready && !o.Store.Settled {
+		f.Deployed = false
+	}
+	if l := d.Config.DefaultCacheBehavior.FunctionAssociations; l != nil {
+		for _, a := range l.Items {
+			if a.EventType != types.EventTypeViewerRequest && isOurEdgeFunction(aws.ToString(a.FunctionARN)) {
+				f.Elsewhere = append(f.Elsewhere, string(a.EventType))
+			}
+		}
 	}
 	if l := d.Config.DefaultCacheBehavior.LambdaFunctionAssociations; l != nil {
 		for _, a := range l.Items {

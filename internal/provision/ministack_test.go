@@ -269,7 +269,7 @@ func TestMiniStackSimulates(t *testing.T) {
 	t.Parallel()
 	e := startMiniStack(t, "AUTH=true")
 	accounts := 0
-	for _, statement := range provision.Permissions("", "", "", provision.Everything).Statement {
+	for _, statement := range provision.Permissions("", "", "", "", provision.Everything).Statement {
 		for _, action := range statement.Action {
 			accounts++
 			account := fmt.Sprintf("%012d", accounts)
@@ -308,7 +308,7 @@ func (e *emulator) runAsUser(t *testing.T, account string, policy provision.Poli
 
 // forMiniStack is the printed policy as MiniStack reads policies.
 func forMiniStack(account string) provision.Policy {
-	policy := provision.Permissions(account, "packages-"+account, "", provision.Everything)
+	policy := provision.Permissions("", account, "packages-"+account, "", provision.Everything)
 	for i := range policy.Statement {
 		if policy.Statement[i].Sid == "EncryptSecrets" {
 			policy.Statement[i].Condition = nil // it does not know encryption contexts

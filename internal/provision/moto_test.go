@@ -188,7 +188,7 @@ func (e *emulator) runAs(t *testing.T, scope provision.Scope, without string) (*
 
 // forMoto is the printed policy without a permission, as moto reads policies.
 func forMoto(scope provision.Scope, without string) provision.Policy {
-	policy := deny(provision.Permissions(awsfake.Account, "packages", "", scope), without)
+	policy := deny(provision.Permissions("", awsfake.Account, "packages", "", scope), without)
 	for i := range policy.Statement {
 		s := &policy.Statement[i]
 		if s.Sid != "Bucket" {

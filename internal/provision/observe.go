@@ -26,6 +26,8 @@ type Observed struct {
 	Role            *Role
 	Key             *Key
 	Function        *ObservedFunction
+	Store           *Store
+	EdgeFunction    *ObservedEdgeFunction
 
 	CachePolicies  []types.CachePolicy // of the account
 	AccessControls []types.OriginAccessControlSummary
@@ -101,10 +103,7 @@ func (a *observer) observe(ctx context.Context, scope Scope) (*Observed, error) 
 		return nil, err
 	}
 	a.missing = nil
-	steps := []func(context.Context, *Observed) error{a.readFunction, a.readBucket}
-	if scope&Function != 0 {
-		steps = append(steps, a.readKey, a.readRole)
-	}
+	steps := append(a.settings.readers(a, scope), a.readBucket)
 	if scope&Distribution != 0 {
 		steps = append(steps, a.readCachePolicies, a.readAccessControls, a.readIdentities, a.readDistribution)
 	}
@@ -122,6 +121,20 @@ func (a *observer) observe(ctx context.Context, scope Scope) (*Observed, error) 
 		return nil, &MissingError{Missing: a.missing}
 	}
 	return o, nil
+}
+
+// readers read what the check needs to know of itself.
+func (s *Settings) readers(a *observer, scope Scope) []func(context.Context, *Observed) error {
+	type steps = []func(context.Context, *Observed) error
+	switch {
+	case s.Check == CloudFrontFunction && (scope&Function != 0 || s.endsSecrets(scope)):
+		return steps{a.readEdgeFunction, a.readStore}
+	case s.Check == CloudFrontFunction:
+		return steps{a.readEdgeFunction}
+	case scope&Function != 0:
+		return steps{a.readFunction, a.readKey, a.readRole}
+	}
+	return steps{a.readFunction}
 }
 
 func (a *observer) readRole(ctx context.Context, o *Observed) error {
@@ -321,7 +334,7 @@ func (a *observer) readDistribution(ctx context.Context, o *Observed) error {
 		ID: aws.ToString(d.Id), ARN: aws.ToString(d.ARN), Domain: aws.ToString(d.DomainName), ETag: aws.ToString(out.ETag),
 		Deployed: aws.ToString(d.Status) == "Deployed", Config: d.DistributionConfig,
 	}
-	o.Distribution.Tags, err = a.distributionTags(ctx, o.Distribution.ARN)
+	o.Distribution.Tags, err = a.cloudFrontTags(ctx, o.Distribution.ARN)
 	return err
 }
 
@@ -336,7 +349,7 @@ func (a *observer) findDistributions(ctx context.Context) (found []string, err e
 			if !slices.ContainsFunc(d.Origins.Items, func(o types.Origin) bool { return isBucketOrigin(aws.ToString(o.DomainName), a.settings.Bucket) }) {
 				continue
 			}
-			tags, err := a.distributionTags(ctx, aws.ToString(d.ARN))
+			tags, err := a.cloudFrontTags(ctx, aws.ToString(d.ARN))
 			if err != nil {
 				return nil, err
 			}
@@ -348,10 +361,11 @@ func (a *observer) findDistributions(ctx context.Context) (found []string, err e
 	return found, nil
 }
 
-func (a *observer) distributionTags(ctx context.Context, arn string) (map[string]string, error) {
+// cloudFrontTags are the tags of a distribution, a function or a store.
+func (a *observer) cloudFrontTags(ctx context.Context, arn string) (map[string]string, error) {
 	out, err := a.CloudFront.ListTagsForResource(ctx, &cloudfront.ListTagsForResourceInput{Resource: aws.String(arn)})
 	if err != nil {
-		return nil, denied(err, "cloudfront:ListTagsForResource", arn, "read the tags of the distribution %s", arn)
+		return nil, denied(err, "cloudfront:ListTagsForResource", arn, "read the tags of %s", arn)
 	}
 	tags := map[string]string{}
 	for _, t := range out.Tags.Items {

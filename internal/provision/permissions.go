@@ -13,50 +13,79 @@ import (
 // scope: the calls of this package, and what AWS asks for behind them (passing
 // the role, replicating the function). An empty account stands for any, an
 // empty logBucket for none. A test compares it with the calls.
-func Permissions(account, bucket, logBucket string, scope Scope) Policy {
+func Permissions(check Check, account, bucket, logBucket string, scope Scope) Policy {
 	if account == "" {
 		account = "*"
 	}
-	role := "arn:aws:iam::" + account + ":role/" + Name
-	function := "arn:aws:lambda:" + edgeRegion + ":" + account + ":function:" + Name
-	keys := "arn:aws:kms:" + edgeRegion + ":" + account + ":key/*"
-	distributions := "arn:aws:cloudfront::" + account + ":distribution/*"
-	equals := func(key string, values ...string) map[string]map[string][]string {
-		return map[string]map[string][]string{"StringEquals": {key: values}}
-	}
-	var s []Statement
-	add := func(sid string, resources []string, condition map[string]map[string][]string, actions ...string) {
-		s = append(s, Statement{Sid: sid, Effect: "Allow", Action: actions, Resource: resources, Condition: condition})
-	}
-	if scope&Function != 0 {
-		add("Role", []string{role}, nil, "iam:GetRole", "iam:GetRolePolicy", "iam:CreateRole", "iam:TagRole", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy")
-		add("PassRole", []string{role}, equals("iam:PassedToService", "lambda.amazonaws.com"), "iam:PassRole")
-		add("NewKey", []string{"*"}, nil, "kms:CreateKey", "kms:ListKeys")
-		add("Key", []string{keys}, nil, "kms:DescribeKey", "kms:ListResourceTags", "kms:TagResource", "kms:CreateAlias")
-		add("KeyAlias", []string{"arn:aws:kms:" + edgeRegion + ":" + account + ":" + keyAlias}, nil, "kms:CreateAlias")
-		add("EncryptSecrets", []string{keys}, equals("kms:EncryptionContext:function", Name), "kms:Encrypt")
-		add("ChangeFunction", []string{function}, nil, "lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion", "lambda:TagResource")
-	}
-	add("Function", []string{function, function + ":*"}, nil, "lambda:GetFunction", "lambda:ListTags", "lambda:ListVersionsByFunction")
-	if scope&Distribution != 0 {
-		add("ReplicateFunction", []string{function + ":*"}, nil, "lambda:EnableReplication*")
-		add("ReplicationRoles", []string{"arn:aws:iam::" + account + ":role/aws-service-role/*"},
-			equals("iam:AWSServiceName", "replicator.lambda.amazonaws.com", "logger.cloudfront.amazonaws.com"), "iam:CreateServiceLinkedRole")
-		add("CloudFront", []string{"*"}, nil, "cloudfront:ListCachePolicies", "cloudfront:CreateCachePolicy",
-			"cloudfront:ListOriginAccessControls", "cloudfront:CreateOriginAccessControl",
-			"cloudfront:ListCloudFrontOriginAccessIdentities", "cloudfront:CreateCloudFrontOriginAccessIdentity",
-			"cloudfront:ListDistributions", "cloudfront:CreateDistribution")
-		add("Distribution", []string{distributions}, nil, "cloudfront:GetDistribution", "cloudfront:UpdateDistribution", "cloudfront:ListTagsForResource", "cloudfront:TagResource")
+	s := lambdaPermissions(account, scope)
+	if check == CloudFrontFunction {
+		s = edgeFunctionPermissions(account, scope)
 	}
 	actions := []string{"s3:GetBucketLocation", "s3:GetBucketPolicy", "s3:GetBucketTagging", "s3:GetBucketPublicAccessBlock"}
 	if scope&Distribution != 0 {
+		s = append(s, allow("CloudFront", []string{"*"}, nil, "cloudfront:ListCachePolicies", "cloudfront:CreateCachePolicy",
+			"cloudfront:ListOriginAccessControls", "cloudfront:CreateOriginAccessControl",
+			"cloudfront:ListCloudFrontOriginAccessIdentities", "cloudfront:CreateCloudFrontOriginAccessIdentity",
+			"cloudfront:ListDistributions", "cloudfront:CreateDistribution"),
+			allow("Distribution", []string{"arn:aws:cloudfront::" + account + ":distribution/*"}, nil,
+				"cloudfront:GetDistribution", "cloudfront:UpdateDistribution", "cloudfront:ListTagsForResource", "cloudfront:TagResource"))
 		actions = append(actions, "s3:PutBucketPolicy", "s3:PutBucketTagging")
 	}
-	add("Bucket", []string{"arn:aws:s3:::" + bucket}, nil, actions...)
+	s = append(s, allow("Bucket", []string{"arn:aws:s3:::" + bucket}, nil, actions...))
 	if logBucket != "" && scope&Distribution != 0 {
-		add("LogBucket", []string{"arn:aws:s3:::" + logBucket}, nil, "s3:GetBucketAcl", "s3:PutBucketAcl")
+		s = append(s, allow("LogBucket", []string{"arn:aws:s3:::" + logBucket}, nil, "s3:GetBucketAcl", "s3:PutBucketAcl"))
 	}
 	return policyOf(s...)
+}
+
+func allow(sid string, resources []string, condition map[string]map[string][]string, actions ...string) Statement {
+	return Statement{Sid: sid, Effect: "Allow", Action: actions, Resource: resources, Condition: condition}
+}
+
+func equals(key string, values ...string) map[string]map[string][]string {
+	return map[string]map[string][]string{"StringEquals": {key: values}}
+}
+
+// lambdaPermissions are for the Lambda function and what it needs.
+func lambdaPermissions(account string, scope Scope) (s []Statement) {
+	role := "arn:aws:iam::" + account + ":role/" + Name
+	function := "arn:aws:lambda:" + edgeRegion + ":" + account + ":function:" + Name
+	keys := "arn:aws:kms:" + edgeRegion + ":" + account + ":key/*"
+	if scope&Function != 0 {
+		s = append(s,
+			allow("Role", []string{role}, nil, "iam:GetRole", "iam:GetRolePolicy", "iam:CreateRole", "iam:TagRole", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"),
+			allow("PassRole", []string{role}, equals("iam:PassedToService", "lambda.amazonaws.com"), "iam:PassRole"),
+			allow("NewKey", []string{"*"}, nil, "kms:CreateKey", "kms:ListKeys"),
+			allow("Key", []string{keys}, nil, "kms:DescribeKey", "kms:ListResourceTags", "kms:TagResource", "kms:CreateAlias"),
+			allow("KeyAlias", []string{"arn:aws:kms:" + edgeRegion + ":" + account + ":" + keyAlias}, nil, "kms:CreateAlias"),
+			allow("EncryptSecrets", []string{keys}, equals("kms:EncryptionContext:function", Name), "kms:Encrypt"),
+			allow("ChangeFunction", []string{function}, nil, "lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion", "lambda:TagResource"))
+	}
+	s = append(s, allow("Function", []string{function, function + ":*"}, nil, "lambda:GetFunction", "lambda:ListTags", "lambda:ListVersionsByFunction"))
+	if scope&Distribution != 0 {
+		s = append(s,
+			allow("ReplicateFunction", []string{function + ":*"}, nil, "lambda:EnableReplication*"),
+			allow("ReplicationRoles", []string{"arn:aws:iam::" + account + ":role/aws-service-role/*"},
+				equals("iam:AWSServiceName", "replicator.lambda.amazonaws.com", "logger.cloudfront.amazonaws.com"), "iam:CreateServiceLinkedRole"))
+	}
+	return s
+}
+
+// edgeFunctionPermissions are for the CloudFront function and its store, whose
+// ARN has an id that is not known before.
+func edgeFunctionPermissions(account string, scope Scope) (s []Statement) {
+	function := "arn:aws:cloudfront::" + account + ":function/" + Name
+	stores := "arn:aws:cloudfront::" + account + ":key-value-store/*"
+	if scope&Function != 0 {
+		s = append(s,
+			allow("NewFunction", []string{"*"}, nil, "cloudfront:CreateFunction", "cloudfront:CreateKeyValueStore"),
+			allow("ChangeFunction", []string{function}, nil, "cloudfront:UpdateFunction", "cloudfront:TestFunction", "cloudfront:PublishFunction"),
+			allow("TagFunction", []string{function, stores}, nil, "cloudfront:TagResource"))
+	}
+	return append(s,
+		allow("Function", []string{function}, nil, "cloudfront:DescribeFunction", "cloudfront:GetFunction", "cloudfront:ListTagsForResource"),
+		allow("Store", []string{stores}, nil, "cloudfront:DescribeKeyValueStore", "cloudfront:ListTagsForResource",
+			"cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:ListKeys", "cloudfront-keyvaluestore:UpdateKeys"))
 }
 
 // allowed asks IAM whether all permissions are there, before anything is
@@ -68,7 +97,7 @@ func (r *Runner) allowed(ctx context.Context, o *Observed, scope Scope) error {
 		return nil
 	}
 	var missing []error
-	for _, s := range Permissions(o.Account, r.Settings.Bucket, r.Settings.LogBucket, scope).Statement {
+	for _, s := range Permissions(r.Settings.Check, o.Account, r.Settings.Bucket, r.Settings.LogBucket, scope).Statement {
 		for _, resource := range s.Resource {
 			in := &iam.SimulatePrincipalPolicyInput{
 				PolicySourceArn: aws.String(principal), ActionNames: s.Action, ResourceArns: []string{example(resource)},

@@ -16,24 +16,31 @@ type Verb string
 
 // The verbs. Each has its function in apply.go.
 const (
-	createKey          Verb = "create the key"
-	nameKey            Verb = "name the key"
-	createRole         Verb = "create the role"
-	trustRole          Verb = "change who may assume the role"
-	grantRole          Verb = "put the policy of the role"
-	createFunction     Verb = "create the function"
-	configureFunction  Verb = "configure the function"
-	publishVersion     Verb = "publish a version of the function"
-	createCachePolicy  Verb = "create the cache policy"
-	createControl      Verb = "create the origin access control"
-	createIdentity     Verb = "create the origin access identity"
-	grantBucket        Verb = "add to the policy of the bucket"
-	createDistribution Verb = "create the distribution"
-	updateDistribution Verb = "update the distribution"
-	tagDistribution    Verb = "tag the distribution"
-	tagBucket          Verb = "tag the bucket"
-	waitDeployed       Verb = "wait for the distribution"
-	revokeBucket       Verb = "take out of the policy of the bucket"
+	createKey           Verb = "create the key"
+	nameKey             Verb = "name the key"
+	createRole          Verb = "create the role"
+	trustRole           Verb = "change who may assume the role"
+	grantRole           Verb = "put the policy of the role"
+	createFunction      Verb = "create the function"
+	configureFunction   Verb = "configure the function"
+	publishVersion      Verb = "publish a version of the function"
+	createStore         Verb = "create the key value store"
+	putKeys             Verb = "put secrets into the key value store"
+	waitKeys            Verb = "wait for the key value store"
+	removeKeys          Verb = "take secrets out of the key value store"
+	createEdgeFunction  Verb = "create the CloudFront function"
+	updateEdgeFunction  Verb = "update the CloudFront function"
+	publishEdgeFunction Verb = "test and publish the CloudFront function"
+	createCachePolicy   Verb = "create the cache policy"
+	createControl       Verb = "create the origin access control"
+	createIdentity      Verb = "create the origin access identity"
+	grantBucket         Verb = "add to the policy of the bucket"
+	createDistribution  Verb = "create the distribution"
+	updateDistribution  Verb = "update the distribution"
+	tagDistribution     Verb = "tag the distribution"
+	tagBucket           Verb = "tag the bucket"
+	waitDeployed        Verb = "wait for the distribution"
+	revokeBucket        Verb = "take out of the policy of the bucket"
 )
 
 // Action is one step from what is to what should be.
@@ -91,7 +98,11 @@ func NewPlan(s *Settings, o *Observed, scope Scope) (*Plan, error) {
 		return nil, fmt.Errorf("the bucket %s is in %s, but packagecloud_rails['s3_region'] is '%s': correct it", s.Bucket, o.Bucket.Region, s.Region)
 	}
 	if scope&Function != 0 {
-		if err := p.function(s, o); err != nil {
+		plan := p.function
+		if s.Check == CloudFrontFunction {
+			plan = p.edgeFunction
+		}
+		if err := plan(s, o); err != nil {
 			return nil, err
 		}
 	}
@@ -100,7 +111,18 @@ func NewPlan(s *Settings, o *Observed, scope Scope) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if s.Check == CloudFrontFunction && s.endsSecrets(scope) {
+		p.takeKeys(s, o)
+	}
+	p.settle(o)
 	return p, nil
+}
+
+// endsSecrets reports whether links of secrets that are none any more end: a
+// store is not versioned, so they stay in it until the distribution was dealt
+// with as well.
+func (s *Settings) endsSecrets(scope Scope) bool {
+	return scope == Everything || scope&Distribution != 0 && s.FunctionVersion != ""
 }
 
 // notOurs refuses to change what was found by name and does not carry the tag.
@@ -226,6 +248,9 @@ func (f *ObservedFunction) drift(o *Observed) (changes []string) {
 // rightVersion is the version with the right code and secrets: the one in use
 // if it is, else the newest. Empty for none.
 func rightVersion(s *Settings, o *Observed) (string, error) {
+	if s.Check == CloudFrontFunction {
+		return rightEdgeFunction(s, o), nil
+	}
 	if o.Key == nil || o.Function == nil {
 		return "", nil
 	}
@@ -339,6 +364,10 @@ func (p *Plan) parts(s *Settings, o *Observed, scope Scope) (parts, error) {
 // have.
 func chooseVersion(s *Settings, o *Observed, scope Scope) (string, error) {
 	switch {
+	case s.FunctionVersion != "" && edgePattern.MatchString(s.FunctionVersion) != (s.Check == CloudFrontFunction):
+		return "", fmt.Errorf("%s is not what packagecloud_rails['cloudfront_check'] asks for: packagecloud-ctl bootstrap-cloudfront prints the right ARN", s.FunctionVersion)
+	case s.Check == CloudFrontFunction && (s.FunctionVersion != "" || scope&Function != 0):
+		return s.chooseEdgeFunction(o, scope)
 	case s.FunctionVersion != "":
 		known := o.Function != nil && slices.ContainsFunc(o.Function.Versions, func(v Version) bool { return v.ARN == s.FunctionVersion })
 		if !known {

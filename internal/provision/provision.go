@@ -7,7 +7,8 @@
 //	viewer ── CloudFront ── origin access ── bucket (private)
 //	              │
 //	        viewer-request: Lambda@Edge function ── KMS: decrypts the secrets
-//	                              └── IAM role
+//	                   or         └── IAM role
+//	                        CloudFront function ── key value store: the secrets
 //
 // Nothing is ever deleted. Only what carries our Tag is changed, and what the
 // operator names: the bucket, and the distribution if its id is configured. Of
@@ -29,8 +30,9 @@ import (
 )
 
 const (
-	// Name is what everything is called that AWS lets us name: the function,
-	// its role and the role's policy, and the alias of the key.
+	// Name is what everything is called that AWS lets us name: the function of
+	// either kind, its role and the role's policy, the alias of the key, and the
+	// key value store.
 	Name = "packagecloud_cloudfront_auth"
 	// Tag marks what is ours, and is the cost allocation tag of the page.
 	Tag = "packagecloud:enterprise"
@@ -60,9 +62,18 @@ type Scope int
 
 // The parts.
 const (
-	Function     Scope = 1 << iota // key, role, function, version
+	Function     Scope = 1 << iota // key, role, function, version; or store and function
 	Distribution                   // cache policy, origin access, distribution, bucket
 	Everything   = Function | Distribution
+)
+
+// Check is what checks download links. The empty Check stands for Lambda.
+type Check string
+
+// The two, as the configuration calls them.
+const (
+	LambdaEdge         Check = "lambda"
+	CloudFrontFunction Check = "cloudfront-function"
 )
 
 // Access is how CloudFront shows the bucket who it is.
@@ -85,6 +96,9 @@ type Settings struct {
 	Bucket, Region string
 	// Secrets sign URLs; any of them may. Their order does not matter.
 	Secrets []string
+	Check   Check
+	// Edge is the CloudFront function; what follows is for that of Lambda.
+	Edge EdgeFunction
 	// Plaintext is what is encrypted for the function, and Context under
 	// which encryption context.
 	Plaintext func(secrets ...string) []byte
@@ -94,8 +108,9 @@ type Settings struct {
 	// DistributionID names the distribution; empty to find it by tag and
 	// bucket, or make one.
 	DistributionID string
-	// FunctionVersion is the ARN of the version to use. Empty stands for the
-	// newest right one if the scope has Function, else for what is in use.
+	// FunctionVersion is the ARN of the version to use, or of the CloudFront
+	// function. Empty stands for the newest right one if the scope has Function,
+	// else for what is in use.
 	FunctionVersion string
 	Access          Access
 	// Migrate allows a change of Access on a distribution that has one.
@@ -113,16 +128,20 @@ type Settings struct {
 }
 
 var (
+	edgePattern        = regexp.MustCompile(`^arn:aws:cloudfront::[0-9]{12}:function/[A-Za-z0-9_-]{1,64}$`)
 	versionPattern     = regexp.MustCompile(`^arn:aws:lambda:([a-z0-9-]+):([0-9]{12}):function:([A-Za-z0-9_-]{1,64}):([0-9]+|\$LATEST|[A-Za-z0-9_-]+)$`)
 	certificatePattern = regexp.MustCompile(`^arn:aws:acm:us-east-1:[0-9]{12}:certificate/[A-Za-z0-9-]+$`)
 )
 
-// ParseVersion checks the ARN of a function's version. Quotes and spaces
-// around it are forgiven: the page prints one too many.
+// ParseVersion checks the ARN of a function's version, or of a CloudFront
+// function. Quotes and spaces around it are forgiven: the page prints one too
+// many.
 func ParseVersion(s string) (string, error) {
 	arn := strings.Trim(s, "'\"` \t")
 	m := versionPattern.FindStringSubmatch(arn)
 	switch {
+	case edgePattern.MatchString(arn):
+		return arn, nil
 	case m == nil:
 		return "", fmt.Errorf("%q is not the ARN of a version of a Lambda function: packagecloud-ctl bootstrap-cloudfront prints it", s)
 	case m[1] != edgeRegion:

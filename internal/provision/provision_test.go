@@ -3,6 +3,7 @@ package provision_test
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"packagecloud/internal/edge"
 	"packagecloud/internal/provision"
 	"packagecloud/internal/provision/awsfake"
 )
@@ -35,9 +37,31 @@ func TestMain(m *testing.M) {
 }
 
 // site is an account with a bucket, and who sets things up in it.
-type site struct{ fake *awsfake.Fake }
+type site struct {
+	fake  *awsfake.Fake
+	check provision.Check
+}
 
-func newSite() *site { return &site{awsfake.New("eu-central-1", "packages")} }
+func newSite() *site { return newSiteOf("") }
+
+// newSiteOf is one with a check.
+func newSiteOf(check provision.Check) *site {
+	s := &site{awsfake.New("eu-central-1", "packages"), check}
+	s.fake.RunEdgeFunction = runEdge
+	return s
+}
+
+// both are the two kinds of check.
+var both = []provision.Check{provision.LambdaEdge, provision.CloudFrontFunction}
+
+// runEdge is a stand-in for the CloudFront function: an event is the secret of a
+// link.
+func runEdge(_ []byte, keys map[string]string, event []byte) ([]byte, error) {
+	if keys[edge.KeyID(string(event))] != string(event) {
+		return []byte("refused"), nil
+	}
+	return []byte("passed"), nil
+}
 
 // direct calls the fake without a network.
 type direct struct{ handler http.Handler }
@@ -49,6 +73,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
+	r.Host = cmp.Or(r.Host, r.URL.Host) // as a server sees it
 	w := httptest.NewRecorder()
 	d.handler.ServeHTTP(w, r)
 	return w.Result(), nil
@@ -67,13 +92,24 @@ func (s *site) runner(between func(http.RoundTripper) http.RoundTripper) *provis
 	}
 	return &provision.Runner{
 		AWS:      provision.NewAWS(c, provision.Connection{BucketRegion: "eu-central-1", PathStyle: true}),
-		Settings: settings(),
-		Sleep:    func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Settings: s.settings(),
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			s.fake.Pass(d)
+			return ctx.Err()
+		},
 	}
 }
 
-func settings() provision.Settings {
+func settings() provision.Settings { return (&site{}).settings() }
+
+func (s *site) settings() provision.Settings {
 	return provision.Settings{
+		Check: s.check, Edge: provision.EdgeFunction{
+			Code: []byte("the code"), KeyID: edge.KeyID,
+			Probe: func(secret string) ([]byte, func(string) bool, error) {
+				return []byte(secret), func(output string) bool { return output == "passed" }, nil
+			},
+		},
 		Bucket: "packages", Region: "eu-central-1", Secrets: []string{secret},
 		Plaintext: func(secrets ...string) []byte { return []byte(strings.Join(secrets, "\n")) },
 		Context:   map[string]string{"function": provision.Name}, Code: code,
@@ -92,6 +128,15 @@ func code(key string, ciphertext []byte, _ ...string) ([]byte, error) {
 	fmt.Fprintf(w, "%x %s", ciphertext, key)
 	err = z.Close()
 	return b.Bytes(), err
+}
+
+// drift changes what somebody may have changed by hand.
+func (s *site) drift() {
+	if s.check == provision.CloudFrontFunction {
+		s.fake.DriftEdgeFunction(provision.Name)
+		return
+	}
+	s.fake.Drift(provision.Name)
 }
 
 // run sets everything up.
@@ -116,6 +161,10 @@ func (s *site) state(t *testing.T) string {
 		control, _ := s.fake.OriginAccessControl(aws.ToString(g.Origins.Items[0].OriginAccessControlId))
 		fmt.Fprintf(&b, "distribution %s enabled %v errors %d control %s cache %v %s tags %v\n", *g.CallerReference, *g.Enabled, len(g.CustomErrorResponses.Items),
 			aws.ToString(control.Name), ok, aws.ToString(policy.Name), s.fake.DistributionTags(id))
+		for _, a := range d.FunctionAssociations.Items {
+			code, keys, ok := s.fake.EdgeFunction(*a.FunctionARN)
+			fmt.Fprintf(&b, "  %s %s %s %v %v\n", a.EventType, *a.FunctionARN, code, keys, ok)
+		}
 		for _, a := range d.LambdaFunctionAssociations.Items {
 			_, ok := s.fake.FunctionCode(*a.LambdaFunctionARN)
 			fmt.Fprintf(&b, "  %s %s code %v\n", a.EventType, *a.LambdaFunctionARN, ok)
@@ -134,11 +183,20 @@ func (s *site) state(t *testing.T) string {
 }
 
 func TestSetUp(t *testing.T) {
-	s := newSite()
+	for _, check := range both {
+		t.Run(string(check), func(t *testing.T) { testSetUp(t, newSiteOf(check)) })
+	}
+}
+
+func testSetUp(t *testing.T, s *site) {
 	f := s.fake
-	f.RoleDelay, f.PendingPolls, f.DeployPolls, f.PageSize = 3, 2, 3, 1
+	f.RoleDelay, f.PendingPolls, f.DeployPolls, f.StorePolls, f.KeyDelay, f.PageSize = 3, 2, 3, 3, 2, 1
 	r := s.run(t)
-	if !strings.HasSuffix(r.Domain, ".cloudfront.net") || !strings.HasSuffix(r.Version, ":function:"+provision.Name+":1") {
+	arn := "arn:aws:lambda:us-east-1:123456789012:function:" + provision.Name + ":1"
+	if s.check == provision.CloudFrontFunction {
+		arn = "arn:aws:cloudfront::123456789012:function/" + provision.Name
+	}
+	if !strings.HasSuffix(r.Domain, ".cloudfront.net") || r.Version != arn {
 		t.Errorf("result: %+v", r)
 	}
 	t.Log(s.state(t))
@@ -198,9 +256,15 @@ func reads(r *http.Request) bool {
 var readPattern = regexp.MustCompile(`^(Get|List|Describe|Simulate|Encrypt)`)
 
 func TestKilled(t *testing.T) {
+	for _, check := range both {
+		t.Run(string(check), func(t *testing.T) { testKilled(t, check) })
+	}
+}
+
+func testKilled(t *testing.T, check provision.Check) {
 	start := func() *site {
-		s := newSite()
-		s.fake.PendingPolls, s.fake.DeployPolls, s.fake.RoleDelay = 1, 1, 1
+		s := newSiteOf(check)
+		s.fake.PendingPolls, s.fake.DeployPolls, s.fake.RoleDelay, s.fake.StorePolls, s.fake.KeyDelay = 1, 1, 1, 1, 1
 		return s
 	}
 	whole := start()
@@ -222,7 +286,7 @@ func TestKilled(t *testing.T) {
 				t.Fatalf("killed at change %d, after it %v:\n%s\nwant\n%s", n, after, got, want)
 			}
 		}
-		if n < 11 {
+		if n < 9 {
 			t.Errorf("only %d changes", n)
 		}
 	}

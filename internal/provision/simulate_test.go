@@ -26,43 +26,19 @@ type request struct {
 	want string
 }
 
+const allowed, refused = "Allowed", "ImplicitlyDenied"
+
 // TestSimulate lets a stranger's evaluation of IAM judge the policies that are
 // printed and made: what is needed is allowed, and what is near it is not.
 func TestSimulate(t *testing.T) {
-	policy := provision.Permissions(awsfake.Account, "packages", "", provision.Everything)
-	printed := json.RawMessage(policy.String())
-	operator := func(action, resource, want string, context map[string]string) request {
-		return request{Principal: awsfake.Caller, Account: awsfake.Account, Action: action, Resource: resource, Context: context, IdentityPolicy: printed, want: want}
-	}
-	const allowed, refused = "Allowed", "ImplicitlyDenied"
-	account := "arn:aws:iam::" + awsfake.Account
 	s := newSite()
 	id := s.run(t).DistributionID
-	key := s.fake.Keys()[0]
-	keyPolicy := json.RawMessage(s.fake.KeyPolicy(key))
-	requests := []request{
-		operator("iam:CreateRole", account+":role/another", refused, nil),
-		operator("iam:PassRole", account+":role/"+provision.Name, refused, map[string]string{"iam:PassedToService": "ec2.amazonaws.com"}),
-		operator("s3:PutBucketPolicy", "arn:aws:s3:::another", refused, nil),
-		operator("s3:GetObject", "arn:aws:s3:::packages/x", refused, nil),
-		operator("kms:Decrypt", "arn:aws:kms:us-east-1:"+awsfake.Account+":key/1", refused, map[string]string{"kms:EncryptionContext:function": provision.Name}),
-		operator("lambda:DeleteFunction", "arn:aws:lambda:us-east-1:"+awsfake.Account+":function:"+provision.Name, refused, nil),
-		operator("cloudfront:DeleteDistribution", "arn:aws:cloudfront::"+awsfake.Account+":distribution/E1", refused, nil),
+	keyPolicy := json.RawMessage(s.fake.KeyPolicy(s.fake.Keys()[0]))
+	account := "arn:aws:iam::" + awsfake.Account
+	requests := near()
+	for _, check := range both {
+		requests = append(requests, operators(t, check, keyPolicy)...)
 	}
-	seen := map[string]bool{}
-	for _, c := range needed(t, func(c awsfake.Check) bool { return grants(policy, c) }) {
-		question := c.Action + " " + c.Resource
-		if seen[question] || c.Action == "lambda:EnableReplication*" {
-			continue // its data has no action with an asterisk in its name
-		}
-		seen[question] = true
-		r := operator(c.Action, strings.Replace(c.Resource, "distribution/*", "distribution/E1", 1), allowed, c.Context)
-		if strings.Contains(r.Resource, ":key/") {
-			r.ResourcePolicy = keyPolicy // KMS asks it as well
-		}
-		requests = append(requests, r)
-	}
-
 	rolePolicy, _ := s.fake.RolePolicy(provision.Name, provision.Name)
 	for distribution, want := range map[string]string{id: allowed, "E0OTHER": refused} {
 		requests = append(requests, request{
@@ -73,12 +49,64 @@ func TestSimulate(t *testing.T) {
 	}
 	for function, want := range map[string]string{provision.Name: allowed, "another": refused} {
 		requests = append(requests, request{
-			Principal: account + ":role/" + provision.Name, Account: awsfake.Account, Action: "kms:Decrypt", Resource: key,
+			Principal: account + ":role/" + provision.Name, Account: awsfake.Account, Action: "kms:Decrypt", Resource: s.fake.Keys()[0],
 			Context: map[string]string{"kms:EncryptionContext:function": function}, IdentityPolicy: json.RawMessage(rolePolicy),
 			ResourcePolicy: keyPolicy, want: want,
 		})
 	}
 
+	simulate(t, requests)
+}
+
+// operator asks whether the policy that is printed for a check allows something.
+func operator(check provision.Check, action, resource, want string, context map[string]string) request {
+	policy := provision.Permissions(check, awsfake.Account, "packages", "", provision.Everything)
+	return request{Principal: awsfake.Caller, Account: awsfake.Account, Action: action, Resource: resource, Context: context, IdentityPolicy: json.RawMessage(policy.String()), want: want}
+}
+
+// near is what the printed policies must not allow.
+func near() []request {
+	function, account := "arn:aws:lambda:us-east-1:"+awsfake.Account+":function:", "arn:aws:iam::"+awsfake.Account
+	cloudFront, edge := "arn:aws:cloudfront::"+awsfake.Account+":", provision.CloudFrontFunction
+	return []request{
+		operator("", "iam:CreateRole", account+":role/another", refused, nil),
+		operator("", "iam:PassRole", account+":role/"+provision.Name, refused, map[string]string{"iam:PassedToService": "ec2.amazonaws.com"}),
+		operator("", "s3:PutBucketPolicy", "arn:aws:s3:::another", refused, nil),
+		operator("", "s3:GetObject", "arn:aws:s3:::packages/x", refused, nil),
+		operator("", "kms:Decrypt", "arn:aws:kms:us-east-1:"+awsfake.Account+":key/1", refused, map[string]string{"kms:EncryptionContext:function": provision.Name}),
+		operator("", "lambda:DeleteFunction", function+provision.Name, refused, nil),
+		operator("", "cloudfront:DeleteDistribution", cloudFront+"distribution/E1", refused, nil),
+		operator(edge, "cloudfront:PublishFunction", cloudFront+"function/another", refused, nil),
+		operator(edge, "cloudfront:DeleteFunction", cloudFront+"function/"+provision.Name, refused, nil),
+		operator(edge, "cloudfront:DeleteKeyValueStore", cloudFront+"key-value-store/1", refused, nil),
+		operator(edge, "iam:CreateRole", account+":role/"+provision.Name, refused, nil),
+		operator(edge, "lambda:GetFunction", function+provision.Name, refused, nil),
+	}
+}
+
+// operators is what the printed policy must allow.
+func operators(t *testing.T, check provision.Check, keyPolicy json.RawMessage) (requests []request) {
+	t.Helper()
+	policy := provision.Permissions(check, awsfake.Account, "packages", "", provision.Everything)
+	seen := map[string]bool{}
+	for _, c := range needed(t, check, func(c awsfake.Check) bool { return grants(policy, c) }) {
+		question := c.Action + " " + c.Resource
+		if seen[question] || c.Action == "lambda:EnableReplication*" {
+			continue // its data has no action with an asterisk in its name
+		}
+		seen[question] = true
+		r := operator(check, c.Action, strings.Replace(c.Resource, "distribution/*", "distribution/E1", 1), allowed, c.Context)
+		if strings.Contains(r.Resource, ":key/") {
+			r.ResourcePolicy = keyPolicy // KMS asks it as well
+		}
+		requests = append(requests, r)
+	}
+	return requests
+}
+
+// simulate asks the stranger.
+func simulate(t *testing.T, requests []request) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "requests.json")
 	text, err := json.Marshal(requests)
 	if err != nil {

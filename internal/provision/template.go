@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -45,6 +46,9 @@ const (
 func newDesign(s *Settings) (*design, error) {
 	if err := s.check(Everything); err != nil {
 		return nil, err
+	}
+	if s.Check == CloudFrontFunction {
+		return nil, errors.New("there are templates for packagecloud_rails['cloudfront_check'] = 'lambda' only")
 	}
 	access := s.Access
 	if access == "" {

@@ -1,0 +1,222 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/cloudfront"
+	"github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
+	kvs "github.com/aws/aws-sdk-go-v2/service/cloudfrontkeyvaluestore"
+	kvstypes "github.com/aws/aws-sdk-go-v2/service/cloudfrontkeyvaluestore/types"
+)
+
+// The key value store has the secrets of the CloudFront function, each under
+// its key id.
+
+const (
+	storeComment = "packagecloud: the secrets of the CloudFront function"
+	// maxStoreValue is the longest value of a store, in bytes.
+	maxStoreValue = 1024
+	// storeTime is how long a change of a store may take to be at all edges. AWS
+	// says that it takes seconds, and does not tell when it is done.
+	storeTime = time.Minute
+	// storePoll is how often it is asked how long ago that was.
+	storePoll = 5 * time.Second
+)
+
+// Store is the key value store.
+type Store struct {
+	ARN   string
+	Ready bool              // else what follows but Tags is not known
+	ETag  string            // of its keys
+	Keys  map[string]string // the secrets by their key ids, and what else is there
+	// Settled is that all edges have the keys by now.
+	Settled bool
+	Tags    map[string]string
+}
+
+// readStore reads the store, and its keys if it is ready.
+func (a *observer) readStore(ctx context.Context, o *Observed) error {
+	resource := "arn:aws:cloudfront::" + o.Account + ":key-value-store/" + Name
+	out, err := a.CloudFront.DescribeKeyValueStore(ctx, &cloudfront.DescribeKeyValueStoreInput{Name: aws.String(Name)})
+	if code(err) == "EntityNotFound" {
+		return nil
+	}
+	if err != nil {
+		return denied(err, "cloudfront:DescribeKeyValueStore", resource, "read the key value store %s", Name)
+	}
+	s := &Store{ARN: aws.ToString(out.KeyValueStore.ARN), Ready: aws.ToString(out.KeyValueStore.Status) == "READY", Keys: map[string]string{}}
+	if s.Tags, err = a.cloudFrontTags(ctx, s.ARN); err != nil {
+		return err
+	}
+	if s.Ready && ours(s.Tags) {
+		if err := a.readKeys(ctx, s); err != nil {
+			return err
+		}
+	}
+	o.Store = s
+	return nil
+}
+
+// readKeys reads the keys after the ETag, so that who changed them in between
+// makes the ETag wrong and not the keys.
+func (a *observer) readKeys(ctx context.Context, s *Store) error {
+	var err error
+	if s.ETag, s.Settled, err = a.storeState(ctx, s.ARN); err != nil {
+		return err
+	}
+	pages := kvs.NewListKeysPaginator(a.KeyValues, &kvs.ListKeysInput{KvsARN: aws.String(s.ARN)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return denied(err, "cloudfront-keyvaluestore:ListKeys", s.ARN, "list the keys of the key value store %s", Name)
+		}
+		for _, item := range page.Items {
+			s.Keys[aws.ToString(item.Key)] = aws.ToString(item.Value)
+		}
+	}
+	return nil
+}
+
+// storeState is the ETag of the keys of a store, and whether all edges have
+// them. The clock is that of AWS.
+func (a *AWS) storeState(ctx context.Context, arn string) (etag string, settled bool, err error) {
+	out, err := a.KeyValues.DescribeKeyValueStore(ctx, &kvs.DescribeKeyValueStoreInput{KvsARN: aws.String(arn)})
+	if err != nil {
+		return "", false, denied(err, "cloudfront-keyvaluestore:DescribeKeyValueStore", arn, "read the keys of the key value store %s", Name)
+	}
+	now, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if !ok {
+		now = time.Now()
+	}
+	return aws.ToString(out.ETag), out.LastModified == nil || now.Sub(*out.LastModified) >= storeTime, nil
+}
+
+// keyID is what the keys of secrets look like. Others in the store stay.
+var keyIDPattern = regexp.MustCompile(`^[0-9a-f]{8}$`)
+
+// wanted are the secrets by their key ids.
+func (s *Settings) wanted() map[string]string {
+	m := map[string]string{}
+	for _, secret := range s.sortedSecrets() {
+		m[s.Edge.KeyID(secret)] = secret
+	}
+	return m
+}
+
+// missing are the key ids of the secrets that the store lacks.
+func (st *Store) missing(s *Settings) (ids []string) {
+	for id, secret := range s.wanted() {
+		if st == nil || st.Keys[id] != secret {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// surplus are the key ids of the secrets that are none any more.
+func (st *Store) surplus(s *Settings) (ids []string) {
+	wanted := s.wanted()
+	for _, id := range slices.Sorted(maps.Keys(st.Keys)) {
+		if _, ok := wanted[id]; !ok && keyIDPattern.MatchString(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// store plans the store and the secrets that it lacks.
+func (p *Plan) store(s *Settings, o *Observed) error {
+	for _, secret := range s.Secrets {
+		if len(secret) > maxStoreValue {
+			return fmt.Errorf("a secret has %d characters, and a key value store takes %d: run packagecloud-ctl generate-cloudfront-secret for a shorter one", len(secret), maxStoreValue)
+		}
+	}
+	if o.Store == nil {
+		p.add(createStore, Name, "the function finds the secrets in it")
+	} else if !ours(o.Store.Tags) {
+		return notOurs("key value store", Name)
+	}
+	if ids := o.Store.missing(s); len(ids) > 0 {
+		p.add(putKeys, Name, "the function must know the secrets that sign links", each("put ", ids)...)
+	}
+	return nil
+}
+
+// takeKeys plans that secrets which are none any more end.
+func (p *Plan) takeKeys(s *Settings, o *Observed) {
+	if o.Store == nil || len(s.Secrets) == 0 {
+		return
+	}
+	if ids := o.Store.surplus(s); len(ids) > 0 {
+		p.add(removeKeys, Name, "links of these secrets are to end", each("remove ", ids)...)
+	}
+}
+
+// settle plans to wait for the keys.
+func (p *Plan) settle(o *Observed) {
+	changes := slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Verb == putKeys || a.Verb == removeKeys })
+	if changes || o.Store != nil && o.Store.Ready && !o.Store.Settled {
+		p.add(waitKeys, Name, "a change takes some seconds to be at all edges")
+	}
+}
+
+func each(before string, texts []string) []string {
+	lines := make([]string, 0, len(texts))
+	for _, t := range texts {
+		lines = append(lines, before+t)
+	}
+	return lines
+}
+
+func (r *Runner) doStore(ctx context.Context, o *Observed, v Verb) error {
+	if v == createStore {
+		_, err := r.AWS.CloudFront.CreateKeyValueStore(ctx, &cloudfront.CreateKeyValueStoreInput{Name: aws.String(Name), Comment: aws.String(storeComment), Tags: ourTags()})
+		return refused(err, "cloudfront:CreateKeyValueStore", "*")
+	}
+	if !o.Store.Ready {
+		return errNoStoreYet
+	}
+	if v == waitKeys {
+		return r.waitKeys(ctx, o.Store.ARN)
+	}
+	in := &kvs.UpdateKeysInput{KvsARN: aws.String(o.Store.ARN), IfMatch: aws.String(o.Store.ETag)}
+	if v == putKeys {
+		wanted := r.Settings.wanted()
+		for _, id := range o.Store.missing(&r.Settings) {
+			in.Puts = append(in.Puts, kvstypes.PutKeyRequestListItem{Key: aws.String(id), Value: aws.String(wanted[id])})
+		}
+	} else {
+		for _, id := range o.Store.surplus(&r.Settings) {
+			in.Deletes = append(in.Deletes, kvstypes.DeleteKeyRequestListItem{Key: aws.String(id)})
+		}
+	}
+	_, err := r.AWS.KeyValues.UpdateKeys(ctx, in)
+	return refused(err, "cloudfront-keyvaluestore:UpdateKeys", o.Store.ARN)
+}
+
+// waitKeys waits until all edges have the keys as they are now.
+func (r *Runner) waitKeys(ctx context.Context, arn string) error {
+	for waited := time.Duration(0); waited < 2*storeTime; waited += storePoll {
+		_, settled, err := r.AWS.storeState(ctx, arn)
+		if err != nil || settled {
+			return err
+		}
+		if err := r.sleep(ctx, storePoll); err != nil {
+			return err
+		}
+	}
+	return errors.New("somebody changes the keys of the key value store all the time: run the command again later")
+}
+
+func ourTags() *types.Tags {
+	return &types.Tags{Items: []types.Tag{{Key: aws.String(Tag), Value: aws.String(tagValue)}}}
+}
