@@ -225,8 +225,7 @@ func (c *cloud) check(t testing.TB) {
 			t.Errorf("what is this? %s", e)
 		}
 	}
-	// Documents of one name are answered by the server itself, and a story that
-	// only updates fetches no package.
+	// A story that only updates fetches no package, one of files has no index.
 	if packages+indexes == 0 {
 		t.Errorf("%d packages and %d indexes were asked for", packages, indexes)
 	}

@@ -160,7 +160,7 @@ var keys = []key{
 	},
 	{
 		group: rails, name: "direct_metadata_size", computed: "`64KiB`, or `0` if CloudFront is enabled",
-		doc:     "With a bucket, packages and repository metadata reach clients by a redirect. Metadata smaller than this is answered by the server itself, which saves small files a round trip; 0 redirects all of it. The documents of one name (Python, npm) always come from the server: their links are relative, or written for its address.",
+		doc:     "With a bucket, packages and repository metadata reach clients by a redirect. Metadata smaller than this is answered by the server itself, which saves small files a round trip; 0 redirects all of it. The documents of one name (Python, npm) are compressed in the bucket: clients that do not take gzip get them from the server.",
 		example: `'64KiB'`, setter: size(0, func(c *Config) *int64 { return &c.DirectMetadataSize }),
 	},
 	{

@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
@@ -91,4 +93,22 @@ func (s *scope) eachEntry(ctx context.Context, d format.Document, yield func(id 
 	listed := db.Listed{ScopeID: s.state.ID, Lists: d.Lists}
 	located := format.Located(s.format, s.URL, s.repository)
 	return s.tx.Entries(ctx, listed, d.Kind, index.HeadFirst+1, index.TailFirst, func(id int64, text []byte) error { return yield(id, located(text)) })
+}
+
+// encoded looks at the object of a document of one name, which is its gzip form.
+func (s *scope) encoded(ctx context.Context, object io.Reader, f db.File, problem func(what string, args ...any)) {
+	if s.Quick {
+		return
+	}
+	plain, err := gzip.NewReader(object)
+	if err != nil {
+		problem("is no gzip file (%v)", err)
+		return
+	}
+	// One byte more than there should be makes another digest.
+	if sum, err := digest(ctx, io.LimitReader(plain, f.Size+1)); err != nil {
+		problem("cannot be read (%v)", err)
+	} else if sum != f.SHA256 {
+		problem("has other contents, of the SHA-256 %s", sum)
+	}
 }

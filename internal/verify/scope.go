@@ -144,6 +144,10 @@ func (s *scope) whole(ctx context.Context, f db.File) {
 		return
 	}
 	defer object.Close()
+	if s.named != nil {
+		s.encoded(ctx, object, f, problem)
+		return
+	}
 	if size := object.Info().Size; size != f.Size {
 		problem("has %d bytes and not %d", size, f.Size)
 		return

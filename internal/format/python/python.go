@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"slices"
 	"time"
 
 	"packagecloud/internal/format"
@@ -33,6 +34,7 @@ var (
 	_ format.Named    = Format{}
 	_ format.Amender  = Format{}
 	_ format.Receiver = Format{}
+	_ format.Locator  = Format{}
 )
 
 // New makes the format.
@@ -135,7 +137,7 @@ func (Format) EntryPoints(format.Snapshot) ([]format.EntryPoint, error) { return
 // file is a file in the JSON of a project (PEP 691, 700, 714).
 type file struct {
 	Filename       string            `json:"filename"`
-	URL            string            `json:"url"` // relative to the page, and escaped
+	URL            string            `json:"url"` // relative to the page, and escaped: see Locate
 	Hashes         map[string]string `json:"hashes"`
 	RequiresPython string            `json:"requires-python,omitempty"`
 	Metadata       map[string]string `json:"core-metadata,omitempty"`
@@ -176,12 +178,27 @@ func (f file) entries() ([]format.Entry, error) {
 	}, nil
 }
 
+// toFiles leads from a page to the files of the repository.
+const toFiles = "../../"
+
+// Locate implements format.Locator: URLs are absolute, because clients that were
+// redirected for a page would take relative ones for links to the bucket, which
+// nobody has signed.
+func (Format) Locate(text []byte, url string) []byte {
+	for _, before := range []string{`<a href="`, `","url":"`} {
+		if start, path, ok := bytes.Cut(text, []byte(before+toFiles)); ok {
+			return slices.Concat(start, []byte(before), []byte(url), []byte("/pypi/"), path)
+		}
+	}
+	return text
+}
+
 // Entries implements format.Parsed.
 func (p parsed) Entries(l format.Listing) ([]format.Entry, error) {
 	at := l.Files[0]
 	u := url.URL{Path: at.Path[len("pypi/"):]}
 	f := file{
-		Filename: at.Name, URL: "../../" + u.EscapedPath(), Hashes: map[string]string{"sha256": at.SHA256}, RequiresPython: p.meta.RequiresPython,
+		Filename: at.Name, URL: toFiles + u.EscapedPath(), Hashes: map[string]string{"sha256": at.SHA256}, RequiresPython: p.meta.RequiresPython,
 		Size: at.Size, UploadTime: l.Time.UTC().Format(time.RFC3339Nano),
 	}
 	if len(l.Files) > 1 {

@@ -2,6 +2,7 @@ package download_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/python/pytest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
 	"packagecloud/internal/repo"
@@ -56,8 +58,8 @@ func (b bucket) Compose(ctx context.Context, key string, parts []blob.Part, a bl
 	return b.Put(ctx, key, body.Bytes(), a)
 }
 
-// system is a server with the public repository acme/demo, which has a deb and
-// an rpm.
+// system is a server with the public repository acme/demo, which has a deb, an
+// rpm and a wheel.
 type system struct {
 	t    *testing.T
 	node *node.Node
@@ -97,8 +99,8 @@ func newSystem(t *testing.T, change func(*node.Node)) *system {
 	if change != nil {
 		change(n)
 	}
-	push := func(os, version string, body []byte) *repo.Package {
-		f, err := n.Uploader.Receive(t.Context(), "x", bytes.NewReader(body))
+	push := func(name, os, version string, body []byte) *repo.Package {
+		f, err := n.Uploader.Receive(t.Context(), name, bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,8 +112,9 @@ func newSystem(t *testing.T, change func(*node.Node)) *system {
 		}
 		return p
 	}
-	s.deb = push("ubuntu", "jammy", debtest.Package{Name: "libstdc++x"}.Build())
-	push("el", "9", rpmtest.Package{}.Build())
+	s.deb = push("x", "ubuntu", "jammy", debtest.Package{Name: "libstdc++x"}.Build())
+	push("x", "el", "9", rpmtest.Package{}.Build())
+	push("hello-1.0-py3-none-any.whl", "python", "", pytest.Wheel("hello", "1.0", ""))
 	server := httptest.NewServer(serve.Handler(n))
 	t.Cleanup(server.Close)
 	s.url = server.URL + "/acme/demo/"
@@ -226,6 +229,39 @@ func TestRedirects(t *testing.T) {
 				t.Errorf("HEAD %s: %s %v", path, head.Status, head.Header)
 			}
 		})
+	}
+}
+
+// A document of one name is one object, compressed: clients that do not take
+// that get it from the server.
+func TestRedirectsOfNames(t *testing.T) {
+	plain := newSystem(t, nil)
+	s := newSystem(t, func(n *node.Node) { n.Redirect, n.Config.DirectMetadataSize = links{}, 0 })
+	for _, path := range []string{"pypi/simple/hello/", "pypi/simple/"} {
+		identity := http.Header{"Accept-Encoding": {"identity"}}
+		direct, want := plain.do(http.MethodGet, path, identity)
+		same, text := s.do(http.MethodGet, path, identity)
+		if direct.StatusCode != http.StatusOK || same.StatusCode != http.StatusOK || text != want {
+			t.Errorf("GET %s without gzip: %s, %q", path, same.Status, text)
+		}
+		z, err := gzip.NewReader(bytes.NewReader(s.follow(path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(z); err != nil || string(got) != want {
+			t.Errorf("GET %s leads to %q, %v", path, got, err)
+		}
+		first, _ := s.do(http.MethodGet, path, nil)
+		if vary := strings.Join(first.Header.Values("Vary"), ", "); vary != "Accept, Accept-Encoding" {
+			t.Errorf("GET %s varies by %s", path, vary)
+		}
+		if again, _ := s.do(http.MethodGet, path, http.Header{"Accept-Encoding": {"gzip"}, "If-None-Match": {first.Header.Get("Etag")}}); again.StatusCode != http.StatusNotModified {
+			t.Errorf("GET %s with its own tag: %s", path, again.Status)
+		}
+		second, _ := s.do(http.MethodGet, path, nil)
+		if first.Header.Get("Location") != second.Header.Get("Location") {
+			t.Errorf("GET %s leads to %s, then to %s", path, first.Header.Get("Location"), second.Header.Get("Location"))
+		}
 	}
 }
 

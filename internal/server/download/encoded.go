@@ -18,21 +18,29 @@ const encodeFrom = 256
 // Content-Encoding: from its stored gzip form, whose members are joined to one,
 // because uv and curl read the first one alone. Each form has a tag of its own.
 //
-// It is never a redirect: the links in a page of Python's index are relative, and
-// pip and uv would take them for links to the bucket, which nobody has signed.
+// With a bucket it is a redirect for such clients: the one object that the
+// document has there is this form. The others are answered here.
 func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.File, contentType string) error {
 	header := w.Header()
 	header.Add("Vary", "Accept-Encoding")
 	accepted := format.AcceptsEncoding(strings.Join(r.Header.Values("Accept-Encoding"), ","), "gzip")
-	if !accepted || plain.DocumentID == 0 || plain.Size < encodeFrom {
+	redirected := h.redirects(r, plain)
+	if !accepted || plain.DocumentID == 0 || plain.Size < encodeFrom && !redirected {
 		return h.sendIndexAs(w, r, plain, contentType, revalidate(r))
 	}
 	header.Set("Etag", etag(plain.SHA256+"-gzip"))
 	header.Set("Cache-Control", revalidate(r))
-	header.Set("Content-Type", contentType)
 	if notModified(w, r) {
 		return nil
 	}
+	if redirected {
+		key, err := h.wholeObject(r.Context(), plain, h.storeSingle)
+		if err != nil {
+			return err
+		}
+		return h.redirect(w, r, key, plain.Size)
+	}
+	header.Set("Content-Type", contentType)
 	d, err := h.document(r.Context(), plain)
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func (h *Handler) redirectIndex(w http.ResponseWriter, r *http.Request, f db.Fil
 	if notModified(w, r) {
 		return nil
 	}
-	key, err := h.wholeObject(r.Context(), f)
+	key, err := h.wholeObject(r.Context(), f, h.storeWhole)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
 	"packagecloud/internal/publish"
 	"packagecloud/internal/repo"
@@ -21,41 +22,66 @@ import (
 const wholeTime = 5 * time.Minute
 
 // wholeObject is the key of a file of a generation as one object. Publishing
-// stores most of them; the others, the plain form of a large listing that hardly
-// anybody wants or what was published before there was a bucket, are stored when
-// somebody asks. All who ask wait for the one who does it.
-func (h *Handler) wholeObject(ctx context.Context, f db.File) (string, error) {
+// stores most of them; the others, the documents of one name, the plain form of a
+// large listing that hardly anybody wants or what was published before there was
+// a bucket, are stored when somebody asks. All who ask wait for the one who does.
+func (h *Handler) wholeObject(ctx context.Context, f db.File, store func(context.Context, db.File) (string, error)) (string, error) {
 	if f.Object != "" {
 		return f.Object, nil
 	}
 	return h.caches.objects.Get(ctx, f.ID, otter.LoaderFunc[int64, string](func(ctx context.Context, _ int64) (string, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wholeTime)
 		defer cancel()
-		return h.storeWhole(ctx, f)
+		key, err := store(ctx, f)
+		if err != nil {
+			return "", fmt.Errorf("store %s: %w", f.Path, err)
+		}
+		// Another node may have recorded it; the name is the same.
+		return key, h.DB.Update(ctx, func(tx *db.Tx) error { return tx.SetFileObject(ctx, f.ID, key) })
 	}))
 }
 
+// storeWhole stores a file as it is.
 func (h *Handler) storeWhole(ctx context.Context, f db.File) (string, error) {
 	d, err := h.document(ctx, f)
 	if err != nil {
 		return "", err
 	}
+	return h.storeObject(ctx, f, d.Reader(ctx, publish.Segments{Store: h.Blobs}), publish.Attributes(f), func(sum string) error {
+		if sum != f.SHA256 {
+			return fmt.Errorf("it has the SHA-256 %s, and %s is recorded: run packagecloud-ctl verify", sum, f.SHA256)
+		}
+		return nil
+	})
+}
+
+// storeSingle stores the gzip form of a document in place of the document, with
+// that as its Content-Encoding.
+func (h *Handler) storeSingle(ctx context.Context, f db.File) (string, error) {
+	d, err := h.document(ctx, f)
+	if err != nil {
+		return "", err
+	}
+	a := publish.Attributes(f)
+	a.ContentEncoding = "gzip"
+	return h.storeObject(ctx, f, d.Single().Reader(ctx, publish.Segments{Store: h.Blobs}), a, func(string) error { return nil })
+}
+
+// storeObject stores bytes under a key of their digest, if that is good.
+func (h *Handler) storeObject(ctx context.Context, f db.File, body io.Reader, a blob.Attributes, good func(sum string) error) (string, error) {
 	staged, err := h.Blobs.Stage(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer staged.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(staged, sum), d.Reader(ctx, publish.Segments{Store: h.Blobs})); err != nil {
-		return "", fmt.Errorf("put %s together: %w", f.Path, err)
+	hash := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(staged, hash), body); err != nil {
+		return "", fmt.Errorf("put it together: %w", err)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != f.SHA256 {
-		return "", fmt.Errorf("%s has the SHA-256 %s, and %s is recorded: run packagecloud-ctl verify", f.Path, got, f.SHA256)
+	sum := hex.EncodeToString(hash.Sum(nil))
+	if err := good(sum); err != nil {
+		return "", err
 	}
-	key := repo.IndexKey(f.SHA256, fmt.Sprintf("%d-%s", f.ID, path.Base(f.Path)))
-	if err := staged.Commit(ctx, key, publish.Attributes(f)); err != nil {
-		return "", fmt.Errorf("store %s: %w", f.Path, err)
-	}
-	// Another node may have recorded it; the name is the same.
-	return key, h.DB.Update(ctx, func(tx *db.Tx) error { return tx.SetFileObject(ctx, f.ID, key) })
+	key := repo.IndexKey(sum, fmt.Sprintf("%d-%s", f.ID, path.Base(f.Path)))
+	return key, staged.Commit(ctx, key, a)
 }
