@@ -21,7 +21,8 @@ or CloudFormation only. Nothing is changed, and no secret is in it.
 
 The secrets are encrypted with a key that the template makes: apply it for the
 key first, run this command with --encrypt and the ARN of the key, and give what
-it prints to the template. Its head has the commands.`,
+it prints to the template. If cloudfront_check is 'cloudfront-function', apply it
+and run bootstrap-cloudfront. The head of the template has the commands.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.unfinished()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -13,22 +14,30 @@ import (
 type m = map[string]any
 
 // CloudFormation writes the desired state as a template of CloudFormation, for
-// a stack in us-east-1. The stack is made twice: once to have the key, and once
-// more with what the key makes of the secrets.
+// a stack in us-east-1. With a Lambda function the stack is made twice: once to
+// have the key, and once more with what the key makes of the secrets.
 func CloudFormation(s *Settings) ([]byte, error) {
 	d, err := newDesign(s)
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `# Downloads of packagecloud through CloudFront, from the bucket %s.
-# The stack must be in us-east-1. It is made in two steps, because the secrets are
-# encrypted with a key of its own:
+	steps := `# encrypted with a key of its own:
 #   1. make the stack with Ciphertext left empty: it has the key only
 #   2. packagecloud-ctl cloudfront-template --encrypt <KeyArn, an output>
 #   3. update the stack with what that prints as Ciphertext
-# The tag of the bucket is yours to set: %s
-`, s.Bucket, Tag)
+`
+	if d.edge != nil {
+		steps = `# in a key value store that it makes:
+#   1. make the stack
+#   2. packagecloud-ctl bootstrap-cloudfront, which puts them there and changes
+#      nothing else; after a change of the secrets, again
+`
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `# Downloads of packagecloud through CloudFront, from the bucket %s.
+# The stack must be in us-east-1. It is made in steps, because the secrets are
+%s# The tag of the bucket is yours to set: %s
+`, s.Bucket, steps, Tag)
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(d.stack()); err != nil {
@@ -39,7 +48,8 @@ func CloudFormation(s *Settings) ([]byte, error) {
 
 // stack is the template in its own order.
 func (d *design) stack() any {
-	return struct {
+	replaces := m{"Fn::Equals": []any{m{"Ref": "ChangeBucketPolicy"}, "replace"}}
+	stack := struct {
 		Version     string `yaml:"AWSTemplateFormatVersion"`
 		Description string `yaml:"Description"`
 		Parameters  m      `yaml:"Parameters"`
@@ -48,22 +58,30 @@ func (d *design) stack() any {
 		Outputs     m      `yaml:"Outputs"`
 	}{
 		"2010-09-09", "packagecloud: downloads through CloudFront",
-		m{
-			"Ciphertext":         m{"Type": "String", "Default": "", "Description": "What packagecloud-ctl cloudfront-template --encrypt prints; empty at first"},
-			"ChangeBucketPolicy": m{"Type": "String", "AllowedValues": []string{"replace", "by-hand"}, "Description": "replace puts our statement in the place of the whole policy of the bucket. If it has one already, choose by-hand and add the output BucketStatement yourself"},
-		},
-		m{
-			"Encrypted":      m{"Fn::Not": []any{m{"Fn::Equals": []any{m{"Ref": "Ciphertext"}, ""}}}},
-			"ReplacesPolicy": m{"Fn::And": []any{m{"Condition": "Encrypted"}, m{"Fn::Equals": []any{m{"Ref": "ChangeBucketPolicy"}, "replace"}}}},
-		},
+		m{"ChangeBucketPolicy": m{"Type": "String", "AllowedValues": []string{"replace", "by-hand"}, "Description": "replace puts our statement in the place of the whole policy of the bucket. If it has one already, choose by-hand and add the output BucketStatement yourself"}},
+		m{"ReplacesPolicy": replaces},
 		d.resources(),
 		m{
-			"KeyArn":          m{"Value": m{"Fn::GetAtt": []string{"Key", "Arn"}}},
-			"DistributionId":  m{"Condition": "Encrypted", "Description": "cloudfront_distribution_id", "Value": m{"Ref": "Distribution"}},
-			"Domain":          m{"Condition": "Encrypted", "Description": "cloudfront_packages_domain", "Value": m{"Fn::GetAtt": []string{"Distribution", "DomainName"}}},
-			"BucketStatement": m{"Condition": "Encrypted", "Description": "The statement for the policy of the bucket", "Value": m{"Fn::Sub": compact(d.bucket.Statement[0])}},
+			"DistributionId":  d.when(m{"Description": "cloudfront_distribution_id", "Value": m{"Ref": "Distribution"}}),
+			"Domain":          d.when(m{"Description": "cloudfront_packages_domain", "Value": m{"Fn::GetAtt": []string{"Distribution", "DomainName"}}}),
+			"BucketStatement": d.when(m{"Description": "The statement for the policy of the bucket", "Value": m{"Fn::Sub": compact(d.bucket.Statement[0])}}),
 		},
 	}
+	if d.edge == nil {
+		stack.Parameters["Ciphertext"] = m{"Type": "String", "Default": "", "Description": "What packagecloud-ctl cloudfront-template --encrypt prints; empty at first"}
+		stack.Conditions["Encrypted"] = m{"Fn::Not": []any{m{"Fn::Equals": []any{m{"Ref": "Ciphertext"}, ""}}}}
+		stack.Conditions["ReplacesPolicy"] = m{"Fn::And": []any{m{"Condition": "Encrypted"}, replaces}}
+		stack.Outputs["KeyArn"] = m{"Value": m{"Fn::GetAtt": []string{"Key", "Arn"}}}
+	}
+	return stack
+}
+
+// when makes what needs the secrets wait for them.
+func (d *design) when(v m) m {
+	if d.edge == nil {
+		v["Condition"] = "Encrypted"
+	}
+	return v
 }
 
 func compact(v any) string {
@@ -77,25 +95,8 @@ func compact(v any) string {
 func (d *design) resources() m {
 	tags := []m{{"Key": Tag, "Value": tagValue}}
 	version := "Version" + strings.ToUpper(d.codeID)
-	when := func(kind string, properties m) m {
-		return m{"Type": kind, "Condition": "Encrypted", "Properties": properties}
-	}
+	when := func(kind string, properties m) m { return d.when(m{"Type": kind, "Properties": properties}) }
 	r := m{
-		"Key": m{"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
-			"Description": keyDescription, "KeyPolicy": d.key, "Tags": tags,
-		}},
-		"KeyAlias": m{"Type": "AWS::KMS::Alias", "Properties": m{"AliasName": keyAlias, "TargetKeyId": "${Key}"}},
-		"Role": m{"Type": "AWS::IAM::Role", "Properties": m{
-			"RoleName": Name, "Description": roleDescription, "AssumeRolePolicyDocument": d.trust, "Tags": tags,
-			"Policies": []m{{"PolicyName": Name, "PolicyDocument": d.role}},
-		}},
-		"Function": when("AWS::Lambda::Function", m{
-			"FunctionName": Name, "Description": functionDescription, "Role": "${Role.Arn}", "Runtime": string(runtime), "Handler": handler,
-			"MemorySize": memory, "Timeout": timeout, "Tags": tags,
-		}),
-		version: m{"Type": "AWS::Lambda::Version", "Condition": "Encrypted", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
-			"FunctionName": "${Function}", "Description": "packagecloud " + d.codeID,
-		}},
 		"CachePolicy":  when("AWS::CloudFront::CachePolicy", m{"CachePolicyConfig": tree(d.cache)}),
 		"Distribution": when("AWS::CloudFront::Distribution", m{"DistributionConfig": distributionTree(d), "Tags": tags}),
 		"BucketPolicy": m{"Type": "AWS::S3::BucketPolicy", "Condition": "ReplacesPolicy", "Properties": m{"Bucket": d.settings.Bucket, "PolicyDocument": d.bucket}},
@@ -105,14 +106,58 @@ func (d *design) resources() m {
 	} else {
 		r["OriginAccessIdentity"] = when("AWS::CloudFront::CloudFrontOriginAccessIdentity", m{"CloudFrontOriginAccessIdentityConfig": m{"Comment": d.settings.reference()}})
 	}
+	if d.edge != nil {
+		maps.Copy(r, d.edgeResources(tags))
+	} else {
+		maps.Copy(r, d.lambdaResources(tags, version))
+	}
 	for name, resource := range r {
 		r[name] = intrinsics(tree(resource), version)
 	}
 	// The code is full of ${...} of its own.
-	pieces := cut(d.bundle())
 	function := r["Function"].(m)["Properties"].(m)
+	if d.edge != nil {
+		function["FunctionCode"] = string(d.settings.Edge.Code)
+		return r
+	}
+	pieces := cut(d.bundle())
 	function["Code"] = m{"ZipFile": m{"Fn::Join": []any{"", join(pieces, m{"Ref": "Ciphertext"}, m{"Fn::GetAtt": []string{"Key", "Arn"}})}}}
 	return r
+}
+
+// lambdaResources are the Lambda function and what it needs.
+func (d *design) lambdaResources(tags []m, version string) m {
+	return m{
+		"Key": m{"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
+			"Description": keyDescription, "KeyPolicy": d.key, "Tags": tags,
+		}},
+		"KeyAlias": m{"Type": "AWS::KMS::Alias", "Properties": m{"AliasName": keyAlias, "TargetKeyId": "${Key}"}},
+		"Role": m{"Type": "AWS::IAM::Role", "Properties": m{
+			"RoleName": Name, "Description": roleDescription, "AssumeRolePolicyDocument": d.trust, "Tags": tags,
+			"Policies": []m{{"PolicyName": Name, "PolicyDocument": d.role}},
+		}},
+		"Function": d.when(m{"Type": "AWS::Lambda::Function", "Properties": m{
+			"FunctionName": Name, "Description": functionDescription, "Role": "${Role.Arn}", "Runtime": string(runtime), "Handler": handler,
+			"MemorySize": memory, "Timeout": timeout, "Tags": tags,
+		}}),
+		version: m{"Type": "AWS::Lambda::Version", "Condition": "Encrypted", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
+			"FunctionName": "${Function}", "Description": "packagecloud " + d.codeID,
+		}},
+	}
+}
+
+// edgeResources are the CloudFront function and its store.
+func (d *design) edgeResources(tags []m) m {
+	g := tree(d.edge).(m)
+	flat(g)
+	return m{
+		"Store": m{"Type": "AWS::CloudFront::KeyValueStore", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
+			"Name": Name, "Comment": storeComment, "Tags": tags,
+		}},
+		"Function": m{"Type": "AWS::CloudFront::Function", "Properties": m{
+			"Name": Name, "AutoPublish": true, "FunctionConfig": g, "Tags": tags,
+		}},
+	}
 }
 
 // join puts what the key and the ciphertext are between the pieces of a text,

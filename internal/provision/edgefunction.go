@@ -161,13 +161,7 @@ func (r *Runner) doEdgeFunction(ctx context.Context, o *Observed, v Verb) error 
 	if o.Store == nil || !o.Store.Ready {
 		return errNoStoreYet
 	}
-	g := &types.FunctionConfig{
-		Comment: aws.String(edgeFunctionComment), Runtime: edgeRuntime,
-		KeyValueStoreAssociations: &types.KeyValueStoreAssociations{
-			Quantity: aws.Int32(1), Items: []types.KeyValueStoreAssociation{{KeyValueStoreARN: aws.String(o.Store.ARN)}},
-		},
-	}
-	arn := o.edgeFunctionARN()
+	g, arn := edgeConfig(o.Store.ARN), o.edgeFunctionARN()
 	switch v {
 	case createEdgeFunction:
 		_, err := r.AWS.CloudFront.CreateFunction(ctx, &cloudfront.CreateFunctionInput{Name: aws.String(Name), FunctionConfig: g, FunctionCode: r.Settings.Edge.Code, Tags: ourTags()})
@@ -183,6 +177,16 @@ func (r *Runner) doEdgeFunction(ctx context.Context, o *Observed, v Verb) error 
 	}
 	_, err := r.AWS.CloudFront.PublishFunction(ctx, &cloudfront.PublishFunctionInput{Name: aws.String(Name), IfMatch: aws.String(o.EdgeFunction.ETag)})
 	return refused(err, "cloudfront:PublishFunction", arn)
+}
+
+// edgeConfig is the configuration of the function, given the ARN of its store.
+func edgeConfig(store string) *types.FunctionConfig {
+	return &types.FunctionConfig{
+		Comment: aws.String(edgeFunctionComment), Runtime: edgeRuntime,
+		KeyValueStoreAssociations: &types.KeyValueStoreAssociations{
+			Quantity: aws.Int32(1), Items: []types.KeyValueStoreAssociation{{KeyValueStoreARN: aws.String(store)}},
+		},
+	}
 }
 
 // testEdgeFunction lets CloudFront run what is about to be published, with a

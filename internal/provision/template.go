@@ -28,12 +28,15 @@ type design struct {
 	config   *types.DistributionConfig
 	cache    *types.CachePolicyConfig
 	control  *types.OriginAccessControlConfig // nil with an identity
-	trust    Policy
-	role     Policy
-	key      Policy
 	bucket   Policy
-	files    map[string]string // of the function; config.json with references
-	codeID   string            // differs if anything of the function does
+
+	edge *types.FunctionConfig // of the CloudFront function; nil for that of Lambda, which has what follows
+
+	trust  Policy
+	role   Policy
+	key    Policy
+	files  map[string]string // of the function; config.json with references
+	codeID string            // differs if anything of the function does
 }
 
 const (
@@ -47,9 +50,6 @@ func newDesign(s *Settings) (*design, error) {
 	if err := s.check(Everything); err != nil {
 		return nil, err
 	}
-	if s.Check == CloudFrontFunction {
-		return nil, errors.New("there are templates for packagecloud_rails['cloudfront_check'] = 'lambda' only")
-	}
 	access := s.Access
 	if access == "" {
 		access = AccessControl
@@ -62,18 +62,25 @@ func newDesign(s *Settings) (*design, error) {
 		Account: "${AWS::AccountId}", Key: &Key{ARN: "${Key.Arn}"},
 		Distribution: &ObservedDistribution{ID: "", ARN: "arn:aws:cloudfront::${AWS::AccountId}:distribution/${Distribution}"},
 	}
+	if s.Check == CloudFrontFunction {
+		r.version = o.edgeFunctionARN()
+	}
 	config, _, err := configure(s, nil, r)
 	if err != nil {
 		return nil, err
 	}
-	d := &design{
-		settings: s, config: config, cache: cachePolicy(),
-		trust: policyOf(trustStatement()), role: policyOf(roleStatements(o)...), key: keyPolicy(o.Account), bucket: policyOf(r.statement(s, o)),
-	}
+	d := &design{settings: s, config: config, cache: cachePolicy(), bucket: policyOf(r.statement(s, o))}
 	d.bucket.Statement[0].Sid = "PackagecloudCloudFront"
 	if access == AccessControl {
 		d.control = controlConfig(s)
 	}
+	if s.Check == CloudFrontFunction {
+		d.edge = edgeConfig("${Store.Arn}")
+		// Not the ARN as it will be: the distribution comes after the function.
+		edgeAssociation(config.DefaultCacheBehavior).FunctionARN = aws.String("${Function.FunctionARN}")
+		return d, nil
+	}
+	d.trust, d.role, d.key = policyOf(trustStatement()), policyOf(roleStatements(o)...), keyPolicy(o.Account)
 	return d, d.code()
 }
 
@@ -170,6 +177,9 @@ func plainJSON(v any) string {
 func (r *Runner) Ciphertext(ctx context.Context, keyARN string) (string, error) {
 	if err := r.Settings.check(Function); err != nil {
 		return "", err
+	}
+	if r.Settings.Check == CloudFrontFunction {
+		return "", errors.New("a CloudFront function has its secrets in a key value store: packagecloud-ctl bootstrap-cloudfront puts them there")
 	}
 	out, err := r.AWS.KMS.Encrypt(ctx, &kms.EncryptInput{
 		KeyId: aws.String(keyARN), Plaintext: r.Settings.Plaintext(r.Settings.sortedSecrets()...), EncryptionContext: r.Settings.Context,

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"packagecloud/internal/edge/function"
@@ -85,7 +87,21 @@ func variants() map[string]*provision.Settings {
 	no := false
 	full.Domain, full.CertificateARN = "packages.example.com", "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 	full.PriceClass, full.LogBucket, full.IPv6, full.HTTP3 = "PriceClass_100", "logs", &no, &no
-	return map[string]*provision.Settings{"control": real(""), "identity": real(provision.AccessIdentity), "everything": full}
+	edgeFunction, edgeIdentity := real(""), real(provision.AccessIdentity)
+	for _, s := range []*provision.Settings{edgeFunction, edgeIdentity} {
+		s.Check, s.Edge.Code = provision.CloudFrontFunction, function.CloudFront()
+	}
+	return map[string]*provision.Settings{
+		"control": real(""), "identity": real(provision.AccessIdentity), "everything": full,
+		"CloudFront function": edgeFunction, "CloudFront function, identity": edgeIdentity,
+	}
+}
+
+// field is one of a template, and what a run makes of it in AWS.
+type field struct {
+	path      string // in the stack
+	attribute string // in Terraform
+	want      any    // in AWS
 }
 
 // TestFields compares the templates with what a run makes in AWS, field by
@@ -101,10 +117,6 @@ func TestFields(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, g, _ := site.fake.Distribution(result.DistributionID)
-			cache, _ := site.fake.CachePolicy(*g.DefaultCacheBehavior.CachePolicyId)
-			b, o := g.DefaultCacheBehavior, g.Origins.Items[0]
-			association := b.LambdaFunctionAssociations.Items[0]
-
 			text, err := provision.CloudFormation(s)
 			if err != nil {
 				t.Fatal(err)
@@ -117,76 +129,141 @@ func TestFields(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			const config = "Resources.Distribution.Properties.DistributionConfig."
-			fields := []struct {
-				path      string // in the stack
-				attribute string // in Terraform
-				want      any    // in AWS
-			}{
-				{config + "Enabled", "enabled", *g.Enabled},
-				{config + "Comment", "comment", *g.Comment},
-				{config + "HttpVersion", "http_version", string(g.HttpVersion)},
-				{config + "IPV6Enabled", "is_ipv6_enabled", *g.IsIPV6Enabled},
-				{config + "PriceClass", "price_class", string(g.PriceClass)},
-				{config + "Origins.0.Id", "origin_id", *o.Id},
-				{config + "Origins.0.DomainName", "domain_name", *o.DomainName},
-				{config + "DefaultCacheBehavior.TargetOriginId", "target_origin_id", *b.TargetOriginId},
-				{config + "DefaultCacheBehavior.ViewerProtocolPolicy", "viewer_protocol_policy", string(b.ViewerProtocolPolicy)},
-				{config + "DefaultCacheBehavior.Compress", "compress", *b.Compress},
-				{config + "DefaultCacheBehavior.AllowedMethods.0", "allowed_methods", string(b.AllowedMethods.Items[0])},
-				{config + "DefaultCacheBehavior.CachedMethods.1", "cached_methods", string(b.AllowedMethods.CachedMethods.Items[1])},
-				{config + "DefaultCacheBehavior.LambdaFunctionAssociations.0.EventType", "event_type", string(association.EventType)},
-				{config + "DefaultCacheBehavior.LambdaFunctionAssociations.0.IncludeBody", "include_body", *association.IncludeBody},
-				{config + "CustomErrorResponses.0.ErrorCode", "error_code", int(*g.CustomErrorResponses.Items[0].ErrorCode)},
-				{config + "CustomErrorResponses.1.ErrorCode", "error_code", int(*g.CustomErrorResponses.Items[1].ErrorCode)},
-				{config + "CustomErrorResponses.1.ErrorCachingMinTTL", "error_caching_min_ttl", int(*g.CustomErrorResponses.Items[1].ErrorCachingMinTTL)},
-				{"Resources.CachePolicy.Properties.CachePolicyConfig.MinTTL", "min_ttl", int(*cache.MinTTL)},
-				{"Resources.CachePolicy.Properties.CachePolicyConfig.DefaultTTL", "default_ttl", int(*cache.DefaultTTL)},
-				{"Resources.CachePolicy.Properties.CachePolicyConfig.MaxTTL", "max_ttl", int(*cache.MaxTTL)},
-				{"Resources.CachePolicy.Properties.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin.QueryStringsConfig.QueryStringBehavior", "query_string_behavior", string(cache.ParametersInCacheKeyAndForwardedToOrigin.QueryStringsConfig.QueryStringBehavior)},
-				{"Resources.Function.Properties.FunctionName", "function_name", provision.Name},
-				{"Resources.Function.Properties.Runtime", "runtime", function.Runtime},
-				{"Resources.Function.Properties.Handler", "handler", function.Handler},
-				{"Resources.Function.Properties.MemorySize", "memory_size", function.Memory},
-				{"Resources.Function.Properties.Timeout", "timeout", function.Timeout},
-				{"Resources.Role.Properties.RoleName", "name", provision.Name},
-				{"Resources.KeyAlias.Properties.AliasName", "name", "alias/" + provision.Name},
-				{"Resources.Distribution.Properties.Tags.0.Key", "", provision.Tag},
-			}
-			if control, ok := site.fake.OriginAccessControl(aws.ToString(o.OriginAccessControlId)); ok {
-				fields = append(fields, struct {
-					path, attribute string
-					want            any
-				}{"Resources.OriginAccessControl.Properties.OriginAccessControlConfig.SigningBehavior", "signing_behavior", string(control.SigningBehavior)})
-			}
-			if len(g.Aliases.Items) > 0 {
-				fields = append(fields, []struct {
-					path, attribute string
-					want            any
-				}{
-					{config + "Aliases.0", "aliases", g.Aliases.Items[0]},
-					{config + "ViewerCertificate.AcmCertificateArn", "acm_certificate_arn", *g.ViewerCertificate.ACMCertificateArn},
-					{config + "ViewerCertificate.MinimumProtocolVersion", "minimum_protocol_version", string(g.ViewerCertificate.MinimumProtocolVersion)},
-					{config + "Logging.Bucket", "bucket", *g.Logging.Bucket},
-				}...)
+			fields := append(distributionFields(g), accessFields(site, g)...)
+			if s.Check == provision.CloudFrontFunction {
+				fields = append(fields, edgeFields(site, g)...)
+				checkCode(t, site, stack, string(terraform))
+			} else {
+				fields = append(fields, lambdaFields(g)...)
 			}
 			for _, f := range fields {
-				if got := at(stack, strings.Split(f.path, ".")); got != f.want {
-					t.Errorf("CloudFormation: %s is %v, want %v", f.path, got, f.want)
-				}
-				value := fmt.Sprint(f.want)
-				if _, ok := f.want.(string); ok {
-					value = strconv.Quote(value)
-				}
-				found := slices.ContainsFunc(strings.Split(string(terraform), "\n"), func(line string) bool {
-					left, right, ok := strings.Cut(line, " = ")
-					return ok && strings.TrimSpace(left) == f.attribute && (right == value || strings.HasPrefix(right, "[") && strings.Contains(right, value))
-				})
-				if f.attribute != "" && !found {
-					t.Errorf("Terraform: no %s = %s", f.attribute, value)
-				}
+				f.check(t, stack, string(terraform))
 			}
 		})
+	}
+}
+
+func (f *field) check(t *testing.T, stack map[string]any, terraform string) {
+	t.Helper()
+	if got := at(stack, strings.Split(f.path, ".")); got != f.want {
+		t.Errorf("CloudFormation: %s is %v, want %v", f.path, got, f.want)
+	}
+	value := fmt.Sprint(f.want)
+	if _, ok := f.want.(string); ok {
+		value = strconv.Quote(value)
+	}
+	found := slices.ContainsFunc(strings.Split(terraform, "\n"), func(line string) bool {
+		left, right, ok := strings.Cut(line, " = ")
+		return ok && strings.TrimSpace(left) == f.attribute && (right == value || strings.HasPrefix(right, "[") && strings.Contains(right, value))
+	})
+	if f.attribute != "" && !found {
+		t.Errorf("Terraform: no %s = %s", f.attribute, value)
+	}
+}
+
+const inConfig = "Resources.Distribution.Properties.DistributionConfig."
+
+func distributionFields(g *types.DistributionConfig) []field {
+	b, o, errors := g.DefaultCacheBehavior, g.Origins.Items[0], g.CustomErrorResponses.Items
+	fields := []field{
+		{inConfig + "Enabled", "enabled", *g.Enabled},
+		{inConfig + "Comment", "comment", *g.Comment},
+		{inConfig + "HttpVersion", "http_version", string(g.HttpVersion)},
+		{inConfig + "IPV6Enabled", "is_ipv6_enabled", *g.IsIPV6Enabled},
+		{inConfig + "PriceClass", "price_class", string(g.PriceClass)},
+		{inConfig + "Origins.0.Id", "origin_id", *o.Id},
+		{inConfig + "Origins.0.DomainName", "domain_name", *o.DomainName},
+		{inConfig + "DefaultCacheBehavior.TargetOriginId", "target_origin_id", *b.TargetOriginId},
+		{inConfig + "DefaultCacheBehavior.ViewerProtocolPolicy", "viewer_protocol_policy", string(b.ViewerProtocolPolicy)},
+		{inConfig + "DefaultCacheBehavior.Compress", "compress", *b.Compress},
+		{inConfig + "DefaultCacheBehavior.AllowedMethods.0", "allowed_methods", string(b.AllowedMethods.Items[0])},
+		{inConfig + "DefaultCacheBehavior.CachedMethods.1", "cached_methods", string(b.AllowedMethods.CachedMethods.Items[1])},
+		{inConfig + "CustomErrorResponses.0.ErrorCode", "error_code", int(*errors[0].ErrorCode)},
+		{inConfig + "CustomErrorResponses.1.ErrorCode", "error_code", int(*errors[1].ErrorCode)},
+		{inConfig + "CustomErrorResponses.1.ErrorCachingMinTTL", "error_caching_min_ttl", int(*errors[1].ErrorCachingMinTTL)},
+		{"Resources.Distribution.Properties.Tags.0.Key", "", provision.Tag},
+	}
+	if len(g.Aliases.Items) > 0 {
+		fields = append(fields,
+			field{inConfig + "Aliases.0", "aliases", g.Aliases.Items[0]},
+			field{inConfig + "ViewerCertificate.AcmCertificateArn", "acm_certificate_arn", *g.ViewerCertificate.ACMCertificateArn},
+			field{inConfig + "ViewerCertificate.MinimumProtocolVersion", "minimum_protocol_version", string(g.ViewerCertificate.MinimumProtocolVersion)},
+			field{inConfig + "Logging.Bucket", "bucket", *g.Logging.Bucket})
+	}
+	return fields
+}
+
+// accessFields are the cache policy and the origin access control.
+func accessFields(s *site, g *types.DistributionConfig) []field {
+	cache, _ := s.fake.CachePolicy(*g.DefaultCacheBehavior.CachePolicyId)
+	const in = "Resources.CachePolicy.Properties.CachePolicyConfig."
+	fields := []field{
+		{in + "MinTTL", "min_ttl", int(*cache.MinTTL)},
+		{in + "DefaultTTL", "default_ttl", int(*cache.DefaultTTL)},
+		{in + "MaxTTL", "max_ttl", int(*cache.MaxTTL)},
+		{in + "ParametersInCacheKeyAndForwardedToOrigin.QueryStringsConfig.QueryStringBehavior", "query_string_behavior", string(cache.ParametersInCacheKeyAndForwardedToOrigin.QueryStringsConfig.QueryStringBehavior)},
+	}
+	if control, ok := s.fake.OriginAccessControl(aws.ToString(g.Origins.Items[0].OriginAccessControlId)); ok {
+		fields = append(fields, field{"Resources.OriginAccessControl.Properties.OriginAccessControlConfig.SigningBehavior", "signing_behavior", string(control.SigningBehavior)})
+	}
+	return fields
+}
+
+func lambdaFields(g *types.DistributionConfig) []field {
+	association := g.DefaultCacheBehavior.LambdaFunctionAssociations.Items[0]
+	return []field{
+		{inConfig + "DefaultCacheBehavior.LambdaFunctionAssociations.0.EventType", "event_type", string(association.EventType)},
+		{inConfig + "DefaultCacheBehavior.LambdaFunctionAssociations.0.IncludeBody", "include_body", *association.IncludeBody},
+		{"Resources.Function.Properties.FunctionName", "function_name", provision.Name},
+		{"Resources.Function.Properties.Runtime", "runtime", function.Runtime},
+		{"Resources.Function.Properties.Handler", "handler", function.Handler},
+		{"Resources.Function.Properties.MemorySize", "memory_size", function.Memory},
+		{"Resources.Function.Properties.Timeout", "timeout", function.Timeout},
+		{"Resources.Role.Properties.RoleName", "name", provision.Name},
+		{"Resources.KeyAlias.Properties.AliasName", "name", "alias/" + provision.Name},
+	}
+}
+
+func edgeFields(s *site, g *types.DistributionConfig) []field {
+	association := g.DefaultCacheBehavior.FunctionAssociations.Items[0]
+	config, comment := s.fake.EdgeFunctionConfig(provision.Name)
+	const in = "Resources.Function.Properties."
+	return []field{
+		{inConfig + "DefaultCacheBehavior.FunctionAssociations.0.EventType", "event_type", string(association.EventType)},
+		{inConfig + "DefaultCacheBehavior.FunctionAssociations.0.FunctionARN.Fn::GetAtt.0", "", "Function"},
+		{in + "Name", "name", provision.Name},
+		{in + "AutoPublish", "publish", true},
+		{in + "FunctionConfig.Runtime", "runtime", string(config.Runtime)},
+		{in + "FunctionConfig.Comment", "comment", *config.Comment},
+		{in + "FunctionConfig.KeyValueStoreAssociations.0.KeyValueStoreARN.Fn::GetAtt.0", "", "Store"},
+		{in + "Tags.0.Key", "", provision.Tag},
+		{"Resources.Store.Properties.Name", "name", provision.Name},
+		{"Resources.Store.Properties.Comment", "comment", comment},
+		{"Resources.Store.Properties.Tags.0.Key", "", provision.Tag},
+	}
+}
+
+// checkCode compares the code of the CloudFront function, to the letter: a run
+// after a template finds it right.
+func checkCode(t *testing.T, s *site, stack map[string]any, terraform string) {
+	t.Helper()
+	want, _, _ := s.fake.EdgeFunction(edgeARN)
+	if got := at(stack, strings.Split("Resources.Function.Properties.FunctionCode", ".")); got != string(want) {
+		t.Error("CloudFormation has other code")
+	}
+	_, rest, _ := strings.Cut(terraform, "<<-EOT\n")
+	body, _, _ := strings.Cut(rest, "\n  EOT\n")
+	var got strings.Builder
+	for line := range strings.SplitSeq(body, "\n") {
+		got.WriteString(strings.TrimPrefix(line, "    ") + "\n") // the least indentation of all lines
+	}
+	if code := strings.NewReplacer("$${", "${", "%%{", "%{").Replace(got.String()); code != string(want) {
+		t.Errorf("Terraform has other code:\n%s", cmp.Diff(string(want), code))
+	}
+	for _, line := range []string{`key_value_store_associations = [aws_cloudfront_key_value_store.packagecloud.arn]`, `function_arn = aws_cloudfront_function.packagecloud.arn`} {
+		if !strings.Contains(terraform, line) {
+			t.Errorf("Terraform: no %s", line)
+		}
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 )
 
 // Terraform writes the desired state as a configuration of Terraform, laid out
-// as terraform fmt does. The key is applied first, by -target, because the
-// secrets are encrypted with it.
+// as terraform fmt does. With a Lambda function the key is applied first, by
+// -target, because the secrets are encrypted with it.
 func Terraform(s *Settings) ([]byte, error) {
 	d, err := newDesign(s)
 	if err != nil {
@@ -20,17 +20,30 @@ func Terraform(s *Settings) ([]byte, error) {
 	}
 	h := &hcl{}
 	h.line("# Downloads of packagecloud through CloudFront, from the bucket %s.", s.Bucket)
-	h.line("# The secrets are encrypted with a key of its own, so it is applied in two steps:")
-	h.line("#   1. terraform apply -target=aws_kms_key.packagecloud -target=aws_kms_alias.packagecloud")
-	h.line("#   2. packagecloud-ctl cloudfront-template --encrypt \"$(terraform output -raw key_arn)\"")
-	h.line("#   3. terraform apply -var ciphertext=<what that prints> -var bucket_policy=replace")
+	if d.edge != nil {
+		h.line("# The secrets are in a key value store that it makes, so there are two steps:")
+		h.line("#   1. terraform apply -var bucket_policy=replace")
+		h.line("#   2. packagecloud-ctl bootstrap-cloudfront, which puts them there and changes")
+		h.line("#      nothing else; after a change of the secrets, again")
+		h.line("# The provider must know the tags of functions and key value stores, as those of")
+		h.line("# late 2026 do.")
+	} else {
+		h.line("# The secrets are encrypted with a key of its own, so it is applied in two steps:")
+		h.line("#   1. terraform apply -target=aws_kms_key.packagecloud -target=aws_kms_alias.packagecloud")
+		h.line("#   2. packagecloud-ctl cloudfront-template --encrypt \"$(terraform output -raw key_arn)\"")
+		h.line("#   3. terraform apply -var ciphertext=<what that prints> -var bucket_policy=replace")
+	}
 	h.line("# The tag of the bucket is yours to set: %s", Tag)
 	d.header(h)
-	d.terraformKeyAndRole(h)
-	d.terraformFunction(h)
+	if d.edge != nil {
+		d.terraformEdgeFunction(h)
+	} else {
+		d.terraformKeyAndRole(h)
+		d.terraformFunction(h)
+		h.block(`output "key_arn"`, func() { h.attrs("value", "aws_kms_key.packagecloud.arn") })
+	}
 	d.terraformAccess(h)
 	d.terraformDistribution(h)
-	h.block(`output "key_arn"`, func() { h.attrs("value", "aws_kms_key.packagecloud.arn") })
 	h.block(`output "distribution_id"`, func() { h.attrs("value", "aws_cloudfront_distribution.packagecloud.id") })
 	h.block(`output "domain"`, func() { h.attrs("value", "aws_cloudfront_distribution.packagecloud.domain_name") })
 	return h.b.Bytes(), nil
@@ -105,6 +118,8 @@ var addresses = map[string]string{
 	"${OriginAccessIdentity}":                   "aws_cloudfront_origin_access_identity.packagecloud.id",
 	"${OriginAccessIdentity.S3CanonicalUserId}": "aws_cloudfront_origin_access_identity.packagecloud.s3_canonical_user_id",
 	"${Distribution}":                           "aws_cloudfront_distribution.packagecloud.id",
+	"${Store.Arn}":                              "aws_cloudfront_key_value_store.packagecloud.arn",
+	"${Function.FunctionARN}":                   "aws_cloudfront_function.packagecloud.arn",
 }
 
 var references = regexp.MustCompile(`\$\{[A-Za-z0-9.:]+\}`)
@@ -136,9 +151,13 @@ func list[T ~string](values []T) string {
 }
 
 func (d *design) header(h *hcl) {
+	providers := []string{"archive", "aws"}
+	if d.edge != nil {
+		providers = providers[1:]
+	}
 	h.block("terraform", func() {
 		h.block("required_providers", func() {
-			for _, p := range []string{"archive", "aws"} {
+			for _, p := range providers {
 				h.line("%s = {", p)
 				h.depth++
 				h.attrs("source", quote("hashicorp/"+p))
@@ -147,13 +166,15 @@ func (d *design) header(h *hcl) {
 			}
 		})
 	})
-	h.block(`variable "ciphertext"`, func() {
-		h.attrs("type", "string", "default", `""`, "description", quote("What packagecloud-ctl cloudfront-template --encrypt prints"))
-	})
+	if d.edge == nil {
+		h.block(`variable "ciphertext"`, func() {
+			h.attrs("type", "string", "default", `""`, "description", quote("What packagecloud-ctl cloudfront-template --encrypt prints"))
+		})
+		h.block(`provider "aws"`, func() { h.attrs("alias", `"edge"`, "region", quote(edgeRegion)) })
+	}
 	h.block(`variable "bucket_policy"`, func() {
 		h.attrs("type", "string", "default", `"by-hand"`, "description", quote("replace puts our statement in the place of the whole policy of the bucket; by-hand leaves the policy to you"))
 	})
-	h.block(`provider "aws"`, func() { h.attrs("alias", `"edge"`, "region", quote(edgeRegion)) })
 	h.block(`data "aws_caller_identity" "current"`, func() {})
 }
 
@@ -197,6 +218,20 @@ func (d *design) terraformFunction(h *hcl) {
 			"role", "aws_iam_role.packagecloud.arn", "runtime", quote(string(runtime)), "handler", quote(handler),
 			"memory_size", fmt.Sprint(memory), "timeout", fmt.Sprint(timeout), "publish", "true",
 			"filename", "data.archive_file.packagecloud.output_path", "source_code_hash", "data.archive_file.packagecloud.output_base64sha256")
+		h.tags()
+	})
+}
+
+func (d *design) terraformEdgeFunction(h *hcl) {
+	h.block(`resource "aws_cloudfront_key_value_store" "packagecloud"`, func() {
+		h.attrs("name", quote(Name), "comment", quote(storeComment))
+		h.tags()
+		h.block("lifecycle", func() { h.attrs("prevent_destroy", "true") })
+	})
+	h.block(`resource "aws_cloudfront_function" "packagecloud"`, func() {
+		stores := []string{aws.ToString(d.edge.KeyValueStoreAssociations.Items[0].KeyValueStoreARN)}
+		h.attrs("name", quote(Name), "comment", quote(*d.edge.Comment), "runtime", quote(string(d.edge.Runtime)), "publish", "true",
+			"key_value_store_associations", list(stores), "code", literal(string(d.settings.Edge.Code)))
 		h.tags()
 	})
 }
@@ -256,6 +291,11 @@ func (d *design) terraformDistribution(h *hcl) {
 			h.attrs("target_origin_id", quote(*b.TargetOriginId), "viewer_protocol_policy", quote(string(b.ViewerProtocolPolicy)),
 				"allowed_methods", list(b.AllowedMethods.Items), "cached_methods", list(b.AllowedMethods.CachedMethods.Items),
 				"cache_policy_id", quote(*b.CachePolicyId), "compress", fmt.Sprint(*b.Compress))
+			for _, a := range b.FunctionAssociations.Items {
+				h.block("function_association", func() {
+					h.attrs("event_type", quote(string(a.EventType)), "function_arn", quote(*a.FunctionARN))
+				})
+			}
 			for _, a := range b.LambdaFunctionAssociations.Items {
 				h.block("lambda_function_association", func() {
 					h.attrs("event_type", quote(string(a.EventType)), "lambda_arn", quote(*a.LambdaFunctionARN), "include_body", fmt.Sprint(*a.IncludeBody))

@@ -42,6 +42,14 @@ func (f *Fake) EdgeFunction(arn string) (code []byte, keys map[string]string, ok
 	return nil, nil, false
 }
 
+// EdgeFunctionConfig is the published configuration of a CloudFront function, and
+// the comment of the key value store of its name.
+func (f *Fake) EdgeFunctionConfig(name string) (config cloudfront.FunctionConfig, comment string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return *f.edgeFunctions[name].live.config, f.stores[name].comment
+}
+
 // keysOf are the keys of the store of a stage.
 func (f *Fake) keysOf(s *edgeStage) map[string]string {
 	if a := s.config.KeyValueStoreAssociations; a != nil && len(a.Items) > 0 {
