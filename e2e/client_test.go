@@ -10,14 +10,17 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
 // The ids of the distributions that tests push to.
 const (
-	jammy = 237 // ubuntu/jammy
-	el9   = 240 // el/9
+	jammy  = 237 // ubuntu/jammy
+	el9    = 240 // el/9
+	python = 166 // python
+	node1  = 191 // node/1
 )
 
 // web is how tests themselves talk to servers.
@@ -71,11 +74,21 @@ func (s *instance) push(ctx context.Context, repository string, distro int, name
 	return p, json.Unmarshal(answer, &p)
 }
 
-// createRepository makes admin/<name>.
+// createRepository makes admin/<name>, public.
 func (s *instance) createRepository(t testing.TB, name string) {
 	t.Helper()
-	form := url.Values{"repository[name]": {name}}.Encode()
-	status, answer, err := s.call(t.Context(), http.MethodPost, "/api/v1/repos.json", "application/x-www-form-urlencoded", bytes.NewReader([]byte(form)))
+	s.postRepository(t, url.Values{"repository[name]": {name}})
+}
+
+// createPrivateRepository makes admin/<name> for machines with a token.
+func (s *instance) createPrivateRepository(t testing.TB, name string) {
+	t.Helper()
+	s.postRepository(t, url.Values{"repository[name]": {name}, "repository[private]": {"1"}})
+}
+
+func (s *instance) postRepository(t testing.TB, fields url.Values) {
+	t.Helper()
+	status, answer, err := s.call(t.Context(), http.MethodPost, "/api/v1/repos.json", "application/x-www-form-urlencoded", strings.NewReader(fields.Encode()))
 	if err != nil || status != http.StatusCreated {
 		t.Fatalf("create the repository: %d %s %v", status, answer, err)
 	}

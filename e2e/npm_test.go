@@ -17,8 +17,6 @@ import (
 	"time"
 )
 
-const node1 = 191 // node/1
-
 // npmPackages are the packages of testdata/npm-tree: NAME@VERSION, and the
 // integrity that the public registry gives it.
 func npmPackages(t testing.TB) map[string]string {

@@ -14,6 +14,8 @@ import (
 
 	"packagecloud/internal/edge"
 	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/npm/npmtest"
+	"packagecloud/internal/format/python/pytest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/provision"
 )
@@ -44,7 +46,10 @@ func TestSetupPage(t *testing.T) {
 // all the time and the bucket: how CloudFront reads it, and the secret of the
 // links. No download may fail, and nothing may be refused.
 func TestChangesWhileInstalling(t *testing.T) {
-	needTools(t, "apt-get", "dnf", "curl")
+	needTools(t, "apt-get", "dnf", "python3", "node", "npm", "curl")
+	for _, script := range []string{"python-clients", "npm-clients"} {
+		tools(t, script) // now, and not while the machines install
+	}
 	c := newCloud(t)
 	c.startEdges(t)
 	c.aws.DeployPolls, c.aws.PrincipalDelay = 2, 1
@@ -52,18 +57,26 @@ func TestChangesWhileInstalling(t *testing.T) {
 	var s *instance
 	balancer := patientBalancer(t, func() string { return strings.TrimPrefix(s.URL, "http://") })
 	s = start(t, append(c.serverEnvironment(), "PACKAGECLOUD_EXTERNAL_URL="+balancer)...)
-	s.createRepository(t, "demo")
-	if _, err := s.push(t.Context(), "admin/demo", jammy, "hello.deb", debtest.Package{Name: "hello"}.Build(), "?wait=indexed"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.push(t.Context(), "admin/demo", el9, "hello.rpm", rpmtest.Package{Name: "hello"}.Build(), "?wait=indexed"); err != nil {
-		t.Fatal(err)
+	s.createPrivateRepository(t, "demo")
+	for _, p := range []struct {
+		distro int
+		file   string
+		body   []byte
+	}{
+		{jammy, "hello.deb", debtest.Package{Name: "hello"}.Build()},
+		{el9, "hello.rpm", rpmtest.Package{Name: "hello"}.Build()},
+		{python, "hello-1.0-py3-none-any.whl", pytest.Wheel("hello", "1.0", "")},
+		{node1, "hello-1.0.0.tgz", npmtest.Package{Name: "hello"}.Build()},
+	} {
+		if _, err := s.push(t.Context(), "admin/demo", p.distro, p.file, p.body, "?wait=indexed"); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	c.going.Store(true)
 	var machines sync.WaitGroup
-	for _, name := range []string{"loop-apt.sh", "loop-dnf.sh"} {
-		machines.Go(func() { s.script(t.Context(), t, name, append(c.environment(), "PRIVATE=0", "URL="+balancer)...) })
+	for _, name := range []string{"loop-apt.sh", "loop-dnf.sh", "loop-pip.sh", "loop-npm.sh"} {
+		machines.Go(func() { s.script(t.Context(), t, name, append(c.environment(), "PRIVATE=1", "URL="+balancer)...) })
 	}
 	// Nothing stays cached, so that every download needs the bucket.
 	machines.Go(func() {

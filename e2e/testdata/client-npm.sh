@@ -6,9 +6,9 @@ create_repository
 registry=$URL/admin/demo/npm/
 place=${registry#http:}
 
-# Nothing but this server can be asked, and no machine's own settings count.
+# No machine's own settings count.
+only_this_server
 export HOME=$work/home npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false npm_config_loglevel=notice
-export http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 no_proxy=127.0.0.1,127.0.0.2,127.0.0.3,localhost,.cloudfront.net # the servers of the test
 export YARN_ENABLE_TELEMETRY=0 YARN_ENABLE_GLOBAL_CACHE=0 YARN_ENABLE_IMMUTABLE_INSTALLS=0 COREPACK_ENABLE_STRICT=0
 rm -f /etc/npmrc /usr/etc/npmrc /usr/local/etc/npmrc
 mkdir "$HOME"

@@ -37,6 +37,27 @@ refuse() {
   [[ $out == *"$text"* ]] || fail "$* does not say \"$text\": $out"
 }
 
+# only_this_server: clients can ask nothing but the servers of the test.
+only_this_server() {
+  export http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 no_proxy=127.0.0.1,127.0.0.2,127.0.0.3,localhost,.cloudfront.net
+}
+
+# going: the test in Go wants another round.
+going() { [ "$(curl -sSf "$CONTROL/going")" = yes ]; }
+
+# rounds TIMES FILE: there were enough of them, and each fetched the file from
+# where the server sends clients.
+rounds() {
+  local n
+  [ "$1" -gt 1 ] || fail "only $1 rounds"
+  for _ in $(seq 50); do # the last request may not be in the log yet
+    n=$(curl -sSf "$CONTROL/log" | grep -cF "/$2?") || true
+    if [ "$n" -ge "$1" ]; then return 0; fi
+    sleep 0.1
+  done
+  fail "$1 rounds, and $2 was fetched $n times"
+}
+
 api() {
   local path=$1
   shift

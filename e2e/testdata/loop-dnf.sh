@@ -5,11 +5,10 @@ printf '[main]\ngpgcheck=0\nkeepcache=0\n' > /etc/dnf/dnf.conf
 install_script rpm el 9
 dnf=(dnf --releasever=9 --disableplugin=local -y --refresh)
 n=0
-while [ "$(curl -sSf "$CONTROL/going")" = yes ]; do
+while going; do
   "${dnf[@]}" clean all > /dev/null
   expect 'Complete!' "${dnf[@]}" install hello
   expect 'Complete!' "${dnf[@]}" remove hello
   n=$((n + 1))
 done
-[ "$n" -gt 1 ] || fail "only $n rounds"
-echo "$n rounds"
+rounds $n hello-1.0-1.noarch.rpm
