@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,20 @@ func TestSetupPage(t *testing.T) {
 	configuration = append(configuration, "packagecloud_rails['s3_path_style'] = true")
 	s.script(t.Context(), t, "setup-page.sh", append(c.environment(), "PRIVATE=0", "CONFIGURATION="+strings.Join(configuration, "\n"),
 		"AWS_ENDPOINT_URL="+c.awsURL, "AWS_EC2_METADATA_DISABLED=true", "FRONT="+strings.TrimPrefix(c.front, "http://"))...)
+	if t.Failed() {
+		t.Logf("the log:\n%s", c.Entries())
+	}
+}
+
+// TestDoctor lets packagecloud-ctl examine a distribution whose function is the
+// real one, and runs.
+func TestDoctor(t *testing.T) {
+	needTools(t)
+	c := newCloud(t)
+	c.startEdges(t)
+	c.edges[1] = c.edges[0] // two would not share what they have cached
+	c.deploy(t, "")
+	new(instance).script(t.Context(), t, "doctor.sh", slices.Concat(c.environment(), c.serverEnvironment(), []string{"ANOTHER=" + edge.GenerateSecret()})...)
 	if t.Failed() {
 		t.Logf("the log:\n%s", c.Entries())
 	}
