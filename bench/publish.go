@@ -40,6 +40,9 @@ func benchPublish(ctx context.Context) (rows []row, err error) {
 			if first == 0 {
 				first = one
 			}
+			for _, r := range more { // the next size may take minutes
+				say("%s: %s", r.what, r.figure)
+			}
 			rows = append(rows, more...)
 		}
 	}
