@@ -25,7 +25,8 @@ type behavior struct {
 	TargetOriginID       string
 	ViewerProtocolPolicy types.ViewerProtocolPolicy
 	Methods              []types.Method
-	Function             string // ARN of the viewer-request function, or ""
+	Function             string // ARN of the viewer-request function of Lambda, or ""
+	EdgeFunction         string // that of CloudFront, or ""
 	OriginFunction       string // and of the origin-request function
 	CachePolicy          *types.CachePolicyConfig
 }
@@ -104,8 +105,6 @@ func (c *Configuration) resolve(b types.DefaultCacheBehavior) (behavior, error) 
 		out.Methods = b.AllowedMethods.Items
 	}
 	switch {
-	case b.FunctionAssociations != nil && len(b.FunctionAssociations.Items) > 0:
-		return out, unknown("CloudFront Functions")
 	case b.TrustedKeyGroups != nil && aws.ToBool(b.TrustedKeyGroups.Enabled), b.TrustedSigners != nil && aws.ToBool(b.TrustedSigners.Enabled):
 		return out, unknown("signed URLs of CloudFront itself")
 	case aws.ToString(b.OriginRequestPolicyId) != "", aws.ToString(b.ResponseHeadersPolicyId) != "", aws.ToString(b.FieldLevelEncryptionId) != "":
@@ -121,6 +120,14 @@ func (c *Configuration) resolve(b types.DefaultCacheBehavior) (behavior, error) 
 			default:
 				return out, unknown("a function for %s", a.EventType)
 			}
+		}
+	}
+	if b.FunctionAssociations != nil {
+		for _, a := range b.FunctionAssociations.Items {
+			if a.EventType != types.EventTypeViewerRequest || out.Function != "" {
+				return out, unknown("a CloudFront function for %s, or beside one of Lambda", a.EventType)
+			}
+			out.EdgeFunction = aws.ToString(a.FunctionARN)
 		}
 	}
 	id := aws.ToString(b.CachePolicyId)

@@ -7,7 +7,7 @@
 // CloudFront Developer Guide documents, in its order:
 //
 //	viewer protocol policy, methods, limits     behavior.go
-//	viewer-request function, on every request   event.go, result.go
+//	viewer-request function, on every request   event.go, result.go, edgefunction.go
 //	cache key, cache, ranges, conditions        key.go, ttl.go, cache.go, serve.go
 //	origin-request function, on a cache miss    event.go
 //	request to the bucket as the OAI or OAC     origin.go, policy.go
@@ -46,10 +46,11 @@ type Distribution struct {
 	Config              *types.DistributionConfig
 }
 
-// Functions runs versions of Lambda functions.
+// Functions runs versions of Lambda functions, and CloudFront functions.
 type Functions interface {
-	// Invoke gives an event to the version of a function with an ARN, and
-	// returns what it returned, as JSON. An error is that the function failed.
+	// Invoke gives an event to the version of a Lambda function, or to the
+	// CloudFront function, with an ARN, and returns what it returned, as JSON. An
+	// error is that the function failed.
 	Invoke(ctx context.Context, functionARN string, event []byte) ([]byte, error)
 }
 

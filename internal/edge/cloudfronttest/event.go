@@ -17,7 +17,7 @@ const functionTime = 5 * time.Second
 // functionARN is that of a numbered version, which alone may be associated.
 var functionARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:us-east-1:\d{12}:function:[A-Za-z0-9_-]+:[1-9]\d*$`)
 
-// event is what a function gets.
+// event is what a Lambda function gets.
 type event struct {
 	Records []record `json:"Records"`
 }
@@ -104,15 +104,20 @@ func utf8Of(s string) string {
 // changed, pass.
 func (x *exchange) viewerRequest(w http.ResponseWriter) (answered bool, err error) {
 	x.request = viewed(x.r)
-	if x.behavior.Function == "" {
+	var got result
+	switch {
+	case x.behavior.EdgeFunction != "":
+		got, err = x.invokeEdge(x.behavior.EdgeFunction, x.request)
+	case x.behavior.Function != "":
+		got, err = x.invoke(x.behavior.Function, "viewer-request", x.request)
+	default:
 		return false, nil
 	}
-	got, err := x.invoke(x.behavior.Function, "viewer-request", x.request)
 	if err != nil {
 		return false, err
 	}
 	if got.response != nil {
-		x.entry.Result = LambdaGeneratedResponse
+		x.entry.Result = got.response.by()
 		got.response.write(w)
 		return true, nil
 	}
@@ -120,7 +125,7 @@ func (x *exchange) viewerRequest(w http.ResponseWriter) (answered bool, err erro
 	return false, nil
 }
 
-// invoke runs a version of a function.
+// invoke runs a version of a Lambda function.
 func (x *exchange) invoke(arn, kind string, asked request) (result, error) {
 	if !functionARN.MatchString(arn) {
 		return result{}, unknown("a function that is no numbered version in us-east-1: %s", arn)

@@ -13,15 +13,18 @@ type Result string
 
 // The results.
 const (
-	Hit                     Result = "Hit"
-	RefreshHit              Result = "RefreshHit"
-	Miss                    Result = "Miss"
-	Error                   Result = "Error"
-	Redirect                Result = "Redirect"
-	LimitExceeded           Result = "LimitExceeded"
-	LambdaGeneratedResponse Result = "LambdaGeneratedResponse"
-	LambdaExecutionError    Result = "LambdaExecutionError"
-	LambdaValidationError   Result = "LambdaValidationError"
+	Hit                       Result = "Hit"
+	RefreshHit                Result = "RefreshHit"
+	Miss                      Result = "Miss"
+	Error                     Result = "Error"
+	Redirect                  Result = "Redirect"
+	LimitExceeded             Result = "LimitExceeded"
+	LambdaGeneratedResponse   Result = "LambdaGeneratedResponse"
+	LambdaExecutionError      Result = "LambdaExecutionError"
+	LambdaValidationError     Result = "LambdaValidationError"
+	FunctionGeneratedResponse Result = "FunctionGeneratedResponse"
+	FunctionExecutionError    Result = "FunctionExecutionError"
+	FunctionValidationError   Result = "FunctionValidationError"
 	// Fault is not CloudFront's: the stand-in does not know what it should do.
 	Fault Result = "Fault"
 )

@@ -1,6 +1,7 @@
 package cloudfronttest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -30,8 +31,9 @@ type response struct {
 	Body         *string                  `json:"body"`
 	BodyEncoding string                   `json:"bodyEncoding"`
 
-	code int
-	body []byte
+	code      int
+	body      []byte
+	generated Result // by which kind of function; empty for Lambda's
 }
 
 // parseResult reads what a function returned, given what it was asked. The
@@ -149,11 +151,14 @@ func checkHeaders(headers map[string][]headerValue) error {
 	return nil
 }
 
+// by is what the log calls a response.
+func (r *response) by() Result { return cmp.Or(r.generated, LambdaGeneratedResponse) }
+
 // write sends the response, which is never cached.
 func (r *response) write(w http.ResponseWriter) {
 	header := w.Header()
 	header.Set("Server", "CloudFront")
-	header.Set("X-Cache", string(LambdaGeneratedResponse)+" from cloudfront")
+	header.Set("X-Cache", string(r.by())+" from cloudfront")
 	for name, values := range r.Headers {
 		header.Del(name)
 		for _, v := range values {

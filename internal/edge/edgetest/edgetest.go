@@ -5,6 +5,8 @@
 //	pack, err := function.Zip(kms.Config(secrets...))
 //	f, err := edgetest.Start(t, pack)
 //	response, err := f.Invoke(ctx, event)
+//
+// CloudFront functions run by njs, with a key value store of ours.
 package edgetest
 
 import (
