@@ -119,7 +119,7 @@ func (e *evidence) function() *Fault {
 	}
 	for _, a := range []*answer{e.forged, e.expired, e.signed} {
 		if a.failing() {
-			return &Fault{FunctionFails, "the function fails: " + a.String(), "read its log (group /aws/lambda/us-east-1.packagecloud_cloudfront_auth in the region nearest to here); " + runSetup + " --plan shows a missing permission for KMS"}
+			return functionFails(a)
 		}
 	}
 	switch {
@@ -135,6 +135,15 @@ func (e *evidence) function() *Fault {
 		return &Fault{ClockOff, "a link that was just signed has expired for the function", "set the clock of this machine, and keep it right by NTP"}
 	}
 	return nil
+}
+
+// functionFails says where the log of the function is, of either kind.
+func functionFails(a *answer) *Fault {
+	do := "read its log (group /aws/lambda/us-east-1.packagecloud_cloudfront_auth in the region nearest to here); " + runSetup + " --plan shows a missing permission for KMS"
+	if strings.HasPrefix(a.result(), "Function") {
+		do = "read its log (group /aws/cloudfront/function/packagecloud_cloudfront_auth in us-east-1); " + runSetup + " --plan shows whether it has its key value store"
+	}
+	return &Fault{FunctionFails, "the function fails: " + a.String(), do}
 }
 
 // secret tells why links of this server are taken for forged.

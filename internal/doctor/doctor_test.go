@@ -13,20 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
 
 	"packagecloud/internal/doctor"
+	"packagecloud/internal/edge"
 	"packagecloud/internal/provision"
 )
 
 // TestFaults plants each fault and expects its name and no other.
 func TestFaults(t *testing.T) {
-	both := []bool{false, true} // with what AWS tells, and by requests alone
-	told := both[:1]
-	for _, c := range []struct {
-		what  string
-		plant func(*world)
-		blind []bool
-		want  string // empty for a healthy installation
-		says  string // a part of its sentence
-	}{
+	findFaults(t, newWorld, []planted{
 		{"healthy", func(*world) {}, both, "", ""},
 		{"healthy, with a second secret", func(w *world) { w.deploy(secret, another); w.settings.Secrets = []string{secret, another} }, both, "", ""},
 		{"healthy, with an origin access identity", func(w *world) {
@@ -100,7 +93,59 @@ func TestFaults(t *testing.T) {
 		{"stale index: stored before the headers", func(w *world) {
 			w.bucket.objects["indexes/00/Packages"] = object{[]byte("Package: a\n"), "public, max-age=3600"}
 		}, both, doctor.StaleIndex, "1 of 1 indexes"},
-	} {
+	})
+}
+
+// TestFaultsOfFunction has those that differ with a CloudFront function.
+func TestFaultsOfFunction(t *testing.T) {
+	begin := func(t *testing.T) *world { return newWorldOf(t, provision.CloudFrontFunction) }
+	findFaults(t, begin, []planted{
+		{"healthy", func(*world) {}, both, "", ""},
+		{"healthy, with a second secret", func(w *world) { w.deploy(secret, another); w.settings.Secrets = []string{secret, another} }, both, "", ""},
+		{"wrong secret", func(w *world) { w.settings.Secrets = []string{another} }, both, doctor.WrongSecret, "another secret"},
+		{"a secret on its way", func(w *world) {
+			w.aws.Tick = time.Millisecond
+			w.aws.ChangeKeyValues(provision.Name, func(keys map[string]string) { keys[edge.KeyID(another)] = another })
+			w.settings.Secrets = []string{another, secret}
+			w.stale = map[string]string{edge.KeyID(secret): secret}
+		}, told, doctor.OldFunction, "cloudfront_second_secret"},
+		{"the same, with one secret", func(w *world) {
+			w.aws.Tick = time.Millisecond
+			w.aws.ChangeKeyValues(provision.Name, func(keys map[string]string) { keys[edge.KeyID(another)] = another })
+			w.settings.Secrets = []string{another}
+			w.stale = map[string]string{edge.KeyID(secret): secret}
+		}, told, doctor.OldFunction, "still on its way"},
+		{"the check of before", func(w *world) {
+			lambda := newWorld(w.t)
+			lambda.settings.Secrets = []string{another}
+			lambda.aws, lambda.settings.DistributionID = w.aws, w.id
+			lambda.deploy(another)
+			w.known = lambda.known
+		}, told, doctor.OldFunction, "function/packagecloud_cloudfront_auth has the secret"},
+		{"no function", func(w *world) {
+			w.behavior(func(b *types.DefaultCacheBehavior) { b.FunctionAssociations = nil })
+		}, both, doctor.NoFunction, "nothing checks"},
+		{"a function that fails", func(w *world) { w.broken = true }, both, doctor.FunctionFails, "503"},
+		{"other code", func(w *world) { w.aws.DriftEdgeFunction(provision.Name) }, both, doctor.NoFunction, "nothing checks"},
+	})
+}
+
+// planted is a fault and what it is to be called.
+type planted struct {
+	what  string
+	plant func(*world)
+	blind []bool
+	want  string // empty for a healthy installation
+	says  string // a part of its sentence
+}
+
+var (
+	both = []bool{false, true} // with what AWS tells, and by requests alone
+	told = both[:1]
+)
+
+func findFaults(t *testing.T, begin func(*testing.T) *world, list []planted) {
+	for _, c := range list {
 		for _, b := range c.blind {
 			name := c.what
 			if b {
@@ -108,7 +153,7 @@ func TestFaults(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
+				w := begin(t)
 				w.blind = b
 				c.plant(w)
 				before := len(w.bucket.objects)

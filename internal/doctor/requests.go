@@ -53,7 +53,11 @@ func (a *answer) denied() bool {
 
 // failing is that the function did not do its work.
 func (a *answer) failing() bool {
-	return a != nil && a.err == nil && (a.says(saysFailing) || a.status >= 500 && strings.HasPrefix(a.result(), "Lambda"))
+	if a == nil || a.err != nil {
+		return false
+	}
+	ran := strings.HasPrefix(a.result(), "Lambda") || strings.HasPrefix(a.result(), "Function")
+	return a.says(saysFailing) || a.status >= 500 && ran
 }
 
 // never is that nobody may cache the answer.

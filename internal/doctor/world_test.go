@@ -29,6 +29,7 @@ import (
 	"packagecloud/internal/doctor"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/cloudfronttest"
+	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/edge/function"
 	"packagecloud/internal/provision"
 	"packagecloud/internal/provision/awsfake"
@@ -131,16 +132,26 @@ type world struct {
 	keepsT   bool          // the function leaves the query
 	broken   bool          // the function fails
 	known    map[string]string
+	njs      *edgetest.NJS     // runs CloudFront functions
+	stale    map[string]string // the keys that they find, nil for those of the store
 	client   *http.Client
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldOf(t, provision.LambdaEdge) }
+
+// newWorldOf is one with a check.
+func newWorldOf(t *testing.T, check provision.Check) *world {
 	w := &world{t: t, aws: awsfake.New("eu-central-1", "packages"), bucket: &bucket{objects: map[string]object{}}, known: map[string]string{}}
 	w.settings = provision.Settings{
+		Check: check, Edge: provision.EdgeFunction{Code: function.CloudFront(), KeyID: edge.KeyID, Probe: function.Probe},
 		Bucket: "packages", Region: "eu-central-1", Plaintext: function.Plaintext, Context: function.Context(provision.Name),
 		Code: func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
 			return function.Zip(function.NewConfig(provision.Name, keyARN, ciphertext, secrets...))
 		},
+	}
+	if check == provision.CloudFrontFunction {
+		w.njs = edgetest.NewNJS(t)
+		w.aws.RunEdgeFunction, w.aws.Tick = w.njs.Test, time.Minute
 	}
 	origin := httptest.NewServer(w.bucket)
 	t.Cleanup(origin.Close)
@@ -171,9 +182,15 @@ func (w *world) deploy(secrets ...string) {
 func (w *world) runner() *provision.Runner {
 	server := httptest.NewServer(w.aws)
 	w.t.Cleanup(server.Close)
-	shared := aws.Config{Region: "eu-central-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("AK", "SK", "")}
+	const url = "http://aws.test" // the number of the account stands before it for key value stores
+	shared := aws.Config{
+		Region: "eu-central-1", BaseEndpoint: aws.String(url), Credentials: credentials.NewStaticCredentialsProvider("AK", "SK", ""),
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+		}}},
+	}
 	return &provision.Runner{
-		AWS:      provision.NewAWS(shared, provision.Connection{BucketRegion: "eu-central-1", BucketEndpoint: server.URL, PathStyle: true}),
+		AWS:      provision.NewAWS(shared, provision.Connection{BucketRegion: "eu-central-1", BucketEndpoint: url, PathStyle: true}),
 		Settings: w.settings, Sleep: func(context.Context, time.Duration) error { return nil },
 	}
 }
@@ -232,8 +249,15 @@ func (w *world) configuration() *cloudfronttest.Configuration {
 	return g
 }
 
-// Invoke does what the function does, with the secrets of its version.
-func (w *world) Invoke(_ context.Context, arn string, event []byte) ([]byte, error) {
+// Invoke runs a CloudFront function, or does what that of Lambda does, with the
+// secrets of its version.
+func (w *world) Invoke(ctx context.Context, arn string, event []byte) ([]byte, error) {
+	if code, keys, ok := w.aws.EdgeFunction(arn); ok && !w.broken {
+		if w.stale != nil {
+			keys = w.stale
+		}
+		return w.njs.Run(ctx, code, edgetest.Store(keys), event)
+	}
 	pack, ok := w.aws.FunctionCode(arn)
 	if !ok || w.broken {
 		return nil, fmt.Errorf("there is no %s", arn)
