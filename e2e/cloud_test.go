@@ -36,6 +36,7 @@ type cloud struct {
 	authority *cloudfronttest.Authority
 
 	aws     *awsfake.Fake
+	njs     *edgetest.NJS // runs CloudFront functions, if there may be some
 	awsURL  string
 	front   string // URL of the bucket for clients
 	inside  string // URL of the bucket for the server, with its settings
@@ -95,12 +96,20 @@ func serve(t testing.TB, h http.Handler, l net.Listener, over *tls.Config) {
 	t.Cleanup(func() { _ = server.Close() })
 }
 
+// withFunctions lets the cloud run CloudFront functions, whose stores are at all
+// edges at once.
+func (c *cloud) withFunctions(t testing.TB) {
+	t.Helper()
+	c.njs = edgetest.NewNJS(t)
+	c.aws.RunEdgeFunction, c.aws.Tick = c.njs.Test, time.Minute
+}
+
 // startEdges serves on the ports of http and https of an address that no other
 // test has.
 func (c *cloud) startEdges(t testing.TB) {
 	t.Helper()
 	edgetest.Node(t)
-	functions := &versions{t: t, code: c.code}
+	functions := &versions{t: t, code: c.code, edge: c.aws.EdgeFunction, njs: c.njs}
 	for i := range c.edges {
 		c.edges[i] = &cloudfronttest.Edge{
 			Functions: functions, Faults: c.Faults, Log: c.Log,

@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -17,15 +19,23 @@ import (
 	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/edge/function"
 	"packagecloud/internal/provision"
+	"packagecloud/internal/provision/awsfake"
 )
 
 // runner is what packagecloud-ctl sets CloudFront up with.
 func (c *cloud) runner(secrets ...string) *provision.Runner {
-	shared := aws.Config{Region: c.bucket.Region, BaseEndpoint: &c.awsURL, Credentials: credentials.NewStaticCredentialsProvider(c.bucket.AccessKey, c.bucket.SecretKey, "")}
+	shared := aws.Config{
+		Region: c.bucket.Region, BaseEndpoint: &c.awsURL, Credentials: credentials.NewStaticCredentialsProvider(c.bucket.AccessKey, c.bucket.SecretKey, ""),
+		// The number of the account stands before the host of key value stores.
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(address, awsfake.Account+"."))
+		}}},
+	}
 	return &provision.Runner{
 		AWS: provision.NewAWS(shared, provision.Connection{BucketRegion: c.bucket.Region, BucketEndpoint: c.inside, PathStyle: true}),
 		Settings: provision.Settings{
 			Bucket: c.bucket.Name, Region: c.bucket.Region, Secrets: secrets, DistributionID: c.distribution,
+			Edge:      provision.EdgeFunction{Code: function.CloudFront(), KeyID: edge.KeyID, Probe: function.Probe},
 			Plaintext: function.Plaintext, Context: function.Context(provision.Name),
 			Code: func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
 				return function.Zip(function.NewConfig(provision.Name, keyARN, ciphertext, secrets...))
@@ -81,17 +91,22 @@ func (c *cloud) configuration(edge int) *cloudfronttest.Configuration {
 }
 
 // versions runs the code of versions of Lambda functions, each in a process of
-// its own, as AWS runs it.
+// its own, as AWS runs it, and CloudFront functions by njs.
 type versions struct {
 	t    testing.TB
 	code func(arn string) ([]byte, error)
+	edge func(arn string) (code []byte, keys map[string]string, ok bool)
+	njs  *edgetest.NJS // nil where no CloudFront function is expected
 
 	mu      sync.Mutex
 	running map[string]*edgetest.Function
 }
 
-// Invoke gives an event to a version.
+// Invoke gives an event to a version, or a CloudFront function.
 func (v *versions) Invoke(ctx context.Context, arn string, event []byte) ([]byte, error) {
+	if code, keys, ok := v.edge(arn); ok && v.njs != nil {
+		return v.njs.Run(ctx, code, edgetest.Store(keys), event)
+	}
 	f, err := v.version(arn)
 	if err != nil {
 		return nil, err

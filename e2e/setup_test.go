@@ -19,12 +19,25 @@ import (
 	"packagecloud/internal/format/python/pytest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/provision"
+	"packagecloud/internal/provision/awsfake"
 )
 
 // TestSetupPage does what the set-up page says, on a machine of its own.
 func TestSetupPage(t *testing.T) {
-	needTools(t, "apt-get", "dnf", "dpkg-deb", "rpmbuild", "curl")
+	setupPage(t, newCloud(t), "arn:aws:lambda:us-east-1:"+awsfake.Account+":function:"+provision.Name+":1")
+}
+
+// TestSetupPageFunction does the same with a CloudFront function for the check.
+func TestSetupPageFunction(t *testing.T) {
 	c := newCloud(t)
+	c.withFunctions(t)
+	setupPage(t, c, "arn:aws:cloudfront::"+awsfake.Account+":function/"+provision.Name, "packagecloud_rails['cloudfront_check'] = 'cloudfront-function'")
+}
+
+// setupPage sets a cloud up. The check has an ARN, and there is more in the
+// configuration.
+func setupPage(t *testing.T, c *cloud, arn string, more ...string) {
+	needTools(t, "apt-get", "dnf", "dpkg-deb", "rpmbuild", "curl")
 	c.startEdges(t)
 	s := &instance{URL: "http://" + freeAddress(t)}
 	configuration := []string{"external_url '" + s.URL + "'"}
@@ -35,9 +48,14 @@ func TestSetupPage(t *testing.T) {
 	} {
 		configuration = append(configuration, "packagecloud_rails['"+key+"'] = '"+value+"'")
 	}
-	configuration = append(configuration, "packagecloud_rails['s3_path_style'] = true")
+	configuration = append(append(configuration, "packagecloud_rails['s3_path_style'] = true"), more...)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(c.awsURL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.script(t.Context(), t, "setup-page.sh", append(c.environment(), "PRIVATE=0", "CONFIGURATION="+strings.Join(configuration, "\n"),
-		"AWS_ENDPOINT_URL="+c.awsURL, "AWS_EC2_METADATA_DISABLED=true", "FRONT="+strings.TrimPrefix(c.front, "http://"))...)
+		"AWS_ENDPOINT_URL="+c.awsURL, "AWS_EC2_METADATA_DISABLED=true", "FUNCTION="+arn,
+		"AWS_ENDPOINT_URL_CLOUDFRONT_KEYVALUESTORE=http://kvs.test:"+port, "KEYVALUES="+awsfake.Account+".kvs.test", "FRONT="+strings.TrimPrefix(c.front, "http://"))...)
 	if t.Failed() {
 		t.Logf("the log:\n%s", c.Entries())
 	}
@@ -59,13 +77,14 @@ func TestDoctor(t *testing.T) {
 
 // TestChangesWhileInstalling changes what stands between machines that install
 // all the time and the bucket: how CloudFront reads it, and the secret of the
-// links. No download may fail, and nothing may be refused.
+// links, and what checks them. No download may fail, and nothing may be refused.
 func TestChangesWhileInstalling(t *testing.T) {
 	needTools(t, "apt-get", "dnf", "python3", "node", "npm", "curl")
 	for _, script := range []string{"python-clients", "npm-clients"} {
 		tools(t, script) // now, and not while the machines install
 	}
 	c := newCloud(t)
+	c.withFunctions(t)
 	c.startEdges(t)
 	c.aws.DeployPolls, c.aws.PrincipalDelay = 2, 1
 	c.deploy(t, provision.AccessIdentity)
@@ -111,7 +130,11 @@ func TestChangesWhileInstalling(t *testing.T) {
 		{"to OAC", func(s *provision.Settings) { s.Access, s.Migrate = provision.AccessControl, true }, false},
 		{"without the OAI", func(s *provision.Settings) { s.Access, s.Migrate, s.RemoveOld = provision.AccessControl, true, true }, false},
 		{"a second secret", func(s *provision.Settings) { s.Secrets = []string{first, second} }, true},
-		{"the second secret alone", func(s *provision.Settings) { s.Secrets = []string{second} }, false},
+		{"a CloudFront function", func(s *provision.Settings) {
+			s.Check, s.Secrets = provision.CloudFrontFunction, []string{first, second}
+		}, false},
+		{"the second secret alone", func(s *provision.Settings) { s.Check, s.Secrets = provision.CloudFrontFunction, []string{second} }, false},
+		{"Lambda@Edge again", func(s *provision.Settings) { s.Secrets = []string{second} }, false},
 	}
 	for _, step := range steps {
 		r := c.runner(first)
