@@ -10,10 +10,10 @@
 //	                   or         └── IAM role
 //	                        CloudFront function ── key value store: the secrets
 //
-// Nothing is ever deleted, but secrets that ended from our store. Only what carries our Tag is changed, and what the
-// operator names: the bucket, and the distribution if its id is configured. Of
-// these three, policy, tags and configuration are read, merged and written
-// back; what others put there stays.
+// Nothing is ever deleted, but secrets that ended from our store. Only what
+// carries our Tag is changed, and what the operator names: the bucket, and the
+// distribution if its id is configured. Of these three, policy, tags and
+// configuration are read, merged and written back; what others put there stays.
 package provision
 
 import (
