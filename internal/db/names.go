@@ -32,6 +32,18 @@ func (t *Tx) EnsureName(ctx context.Context, scopeID int64, list string) error {
 	return nil
 }
 
+// LockName lets one transaction at a time decide about the tags of a list, by
+// the versions that it has.
+func (t *Tx) LockName(ctx context.Context, scopeID int64, list string) error {
+	if !t.postgres {
+		return nil // there is one writer
+	}
+	if _, err := t.q.ExecContext(ctx, `SELECT FROM names WHERE scope_id = $1 AND list = $2 FOR UPDATE`, scopeID, list); err != nil {
+		return fmt.Errorf("lock the name %s: %w", list, err)
+	}
+	return nil
+}
+
 // Name finds a list of a scope.
 func (r Reader) Name(ctx context.Context, scopeID int64, list string) (Name, error) {
 	n := Name{List: list}

@@ -238,6 +238,10 @@ func (t *Tx) InsertPackage(ctx context.Context, p *repo.Package, uploaderID int6
 	if err != nil {
 		return fmt.Errorf("record package %s: %w", p.Filename(), err)
 	}
+	return t.insertFiles(ctx, p)
+}
+
+func (t *Tx) insertFiles(ctx context.Context, p *repo.Package) error {
 	for i, f := range p.Files {
 		_, err := t.q.ExecContext(ctx, `INSERT INTO package_files (package_id, position, repository_id, name, path, sha256) VALUES ($1, $2, $3, $4, $5, $6)`,
 			p.ID, i, p.RepositoryID, f.Name, f.Path, f.SHA256)
@@ -273,14 +277,17 @@ func (r Reader) PackageEntries(ctx context.Context, packageID int64) ([]format.E
 	return collect(ctx, r.q, "entries", scan, `SELECT kind, text FROM entries WHERE package_id = $1 ORDER BY kind`, packageID)
 }
 
-// AmendPackage gives a package other attributes and entries.
+// AmendPackage gives a package other attributes and entries. It is
+// repo.ErrNotFound if the package was deleted meanwhile.
 func (t *Tx) AmendPackage(ctx context.Context, packageID int64, attributes map[string]string, entries []format.Entry) error {
 	text, err := attributesJSON(attributes)
 	if err != nil {
 		return err
 	}
-	if _, err := t.q.ExecContext(ctx, `UPDATE packages SET attributes = $2 WHERE id = $1`, packageID, text); err != nil {
-		return fmt.Errorf("amend package %d: %w", packageID, err)
+	what := fmt.Sprintf("package %d", packageID)
+	err = t.q.QueryRowContext(ctx, `UPDATE packages SET attributes = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING id`, packageID, text).Scan(&packageID)
+	if err := found(err, what); err != nil {
+		return fmt.Errorf("amend %s: %w", what, err)
 	}
 	if _, err := t.q.ExecContext(ctx, `DELETE FROM entries WHERE package_id = $1`, packageID); err != nil {
 		return fmt.Errorf("amend package %d: %w", packageID, err)

@@ -31,6 +31,9 @@ type TagChange struct {
 	Versions []Version         // those there are after the change, oldest first
 	Pushed   string            // the version that came; "" for a deletion
 	Asked    []string          // the tags that the client wants Pushed to have
+	// Promoted says that Pushed came from another repository, where it may have
+	// had tags: here it takes none from a version that has been there.
+	Promoted bool
 }
 
 // Amender is implemented by formats whose packages can be marked after they

@@ -126,10 +126,7 @@ func (m *shelfModel) check(names []string) {
 			if e == format.Gzip {
 				text = gunzip(m.t, text)
 			}
-			var got formattest.ShelfIndex
-			if err := json.Unmarshal([]byte(text), &got); err != nil {
-				m.t.Fatalf("%s: %v in %s", name, err, text)
-			}
+			got := decodeShelf(m.t, text)
 			want := formattest.ShelfIndex{Name: name, Cards: m.cards[name], Tags: m.tags[name]}
 			for _, c := range want.Cards {
 				want.Versions = append(want.Versions, c.Version)
@@ -152,6 +149,14 @@ func (m *shelfModel) check(names []string) {
 	if !slices.Equal(got.Names, listed) {
 		m.t.Fatalf("the names are %v and not %v", got.Names, listed)
 	}
+}
+
+func decodeShelf(t *testing.T, text string) (index formattest.ShelfIndex) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &index); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return index
 }
 
 // TestNamedDocuments does anything that can be done to a format with a document

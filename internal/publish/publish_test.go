@@ -45,6 +45,7 @@ type system struct {
 	user     repo.User
 	repo     repo.Repository
 	ring     *keyring.Ring
+	sealer   auth.Sealer
 }
 
 func newSystem(t *testing.T, d *db.DB) *system {
@@ -62,7 +63,7 @@ func newSystemOn(t *testing.T, d *db.DB, blobs blob.Store) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &system{t: t, db: d, blobs: blobs, ring: keyring.New(d, sealer, sign.Ed25519)}
+	s := &system{t: t, db: d, blobs: blobs, ring: keyring.New(d, sealer, sign.Ed25519), sealer: sealer}
 	s.uploader = &upload.Uploader{DB: d, Blobs: blobs, Formats: formats, Now: time.Now}
 	err = d.Update(t.Context(), func(tx *db.Tx) error {
 		account := db.Account{User: repo.User{Name: "acme", Email: "a@example.com", CreatedAt: time.Now()}}

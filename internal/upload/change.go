@@ -27,7 +27,7 @@ func (u *Uploader) Remove(ctx context.Context, p *repo.Package) error {
 		if !gone {
 			return fmt.Errorf("package %s: %w", p.Filename(), repo.ErrNotFound)
 		}
-		if err := retag(ctx, tx, f, p, nil, ""); err != nil {
+		if err := retag(ctx, tx, f, p, format.TagChange{}); err != nil {
 			return err
 		}
 		return tx.AddChange(ctx, p.ScopeID, db.PackageChange, p.ID, now)
@@ -127,24 +127,34 @@ func (u *Uploader) recorded(err error) error {
 }
 
 // retag lets a format that has tags decide about those of a list, after a
-// package of it came (pushed is its version) or went.
-func retag(ctx context.Context, tx *db.Tx, f format.Format, p *repo.Package, asked []string, pushed string) error {
+// package of it came or went. The change says which, and what was asked for.
+func retag(ctx context.Context, tx *db.Tx, f format.Format, p *repo.Package, change format.TagChange) error {
 	tagger, ok := f.(format.Tagger)
 	if !ok {
-		if len(asked) > 0 {
+		if len(change.Asked) > 0 {
 			return errors.New("tags were asked for, and the format has none")
 		}
 		return nil
+	}
+	// Two deletions at once would each take the other's version for the latest.
+	if err := tx.LockName(ctx, p.ScopeID, p.List); err != nil {
+		return err
 	}
 	before, err := tx.Tags(ctx, p.ScopeID, p.List)
 	if err != nil {
 		return err
 	}
-	versions, err := tx.VersionsListed(ctx, db.Listed{ScopeID: p.ScopeID, Lists: [2]string{p.List, ""}})
-	if err != nil {
+	change.Tags = maps.Clone(before)
+	if change.Versions, err = tx.VersionsListed(ctx, db.Listed{ScopeID: p.ScopeID, Lists: [2]string{p.List, ""}}); err != nil {
 		return err
 	}
-	after := tagger.Retag(format.TagChange{Tags: maps.Clone(before), Versions: versions, Pushed: pushed, Asked: asked})
+	// The package's own change publishes them.
+	return setTags(ctx, tx, p, before, tagger.Retag(change))
+}
+
+// setTags brings the tags of a package's list from what they are to what they
+// shall be.
+func setTags(ctx context.Context, tx *db.Tx, p *repo.Package, before, after map[string]string) error {
 	for tag := range before {
 		if _, ok := after[tag]; !ok {
 			if _, err := tx.DeleteTag(ctx, p.ScopeID, p.List, tag); err != nil {
@@ -160,6 +170,5 @@ func retag(ctx context.Context, tx *db.Tx, f format.Format, p *repo.Package, ask
 			return err
 		}
 	}
-	// The package's own change publishes them.
 	return nil
 }

@@ -3,6 +3,7 @@ package upload
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
@@ -38,7 +39,7 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 	if err := r.replace(ctx, tx); err != nil {
 		return err
 	}
-	if err := r.claimPaths(ctx, tx); err != nil {
+	if err := claimPaths(ctx, tx, r.format, r.pkg); err != nil {
 		return err
 	}
 	if err := tx.InsertPackage(ctx, r.pkg, r.push.User.ID); err != nil {
@@ -53,7 +54,7 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
-	if err := retag(ctx, tx, r.format, r.pkg, r.push.Tags, r.pkg.Version); err != nil {
+	if err := retag(ctx, tx, r.format, r.pkg, format.TagChange{Pushed: r.pkg.Version, Asked: r.push.Tags}); err != nil {
 		return err
 	}
 	return tx.AddChange(ctx, scope, db.PackageChange, r.pkg.ID, r.pkg.CreatedAt)
@@ -80,30 +81,42 @@ func (r *recording) replace(ctx context.Context, tx *db.Tx) error {
 // nothing if they are there.
 func (r *recording) claimBlob(ctx context.Context, tx *db.Tx, i int) error {
 	f := &r.pkg.Files[i]
-	key, err := tx.ClaimBlob(ctx, db.Blob{Digests: f.Digests, Object: repo.PackageKey(f.SHA256, f.Name), Size: f.Size}, r.pkg.CreatedAt)
+	key, err := claimBlob(ctx, tx, f, r.pkg.CreatedAt)
 	if err != nil {
 		return err
 	}
 	return r.commit(ctx, r.staged[i], f, key)
 }
 
-// claimPaths finds paths that have never stood for other bytes than the
-// package's: the plain ones, or those in a folder named after its digest.
-func (r *recording) claimPaths(ctx context.Context, tx *db.Tx) error {
-	for _, revision := range []string{"", "r" + r.pkg.Files[0].SHA256[:16]} {
-		free := true
-		for i := range r.pkg.Files {
-			f := &r.pkg.Files[i]
-			f.Path = r.format.Path(r.pkg, f.Name, r.push.Distro, revision)
-			mine, err := tx.ClaimPath(ctx, r.push.Repository.ID, f.Path, f.SHA256)
-			if err != nil {
-				return err
-			}
-			free = free && mine
+// claimBlob claims the bytes of a file, and returns their storage key.
+func claimBlob(ctx context.Context, tx *db.Tx, f *repo.File, now time.Time) (key string, err error) {
+	return tx.ClaimBlob(ctx, db.Blob{Digests: f.Digests, Object: repo.PackageKey(f.SHA256, f.Name), Size: f.Size}, now)
+}
+
+// claimPaths finds paths for the files of a package that have never stood for
+// other bytes: the plain ones, or those in a folder named after its digest.
+func claimPaths(ctx context.Context, tx *db.Tx, f format.Format, p *repo.Package) error {
+	for _, revision := range []string{"", "r" + p.Files[0].SHA256[:16]} {
+		for i := range p.Files {
+			p.Files[i].Path = f.Path(p, p.Files[i].Name, p.Distro, revision)
 		}
-		if free {
-			return nil
+		if free, err := claimTheirs(ctx, tx, p); free || err != nil {
+			return err
 		}
 	}
-	return fmt.Errorf("the paths of %s stand for other files, even with its digest in them", r.pkg.Filename())
+	return fmt.Errorf("the paths of %s stand for other files, even with its digest in them", p.Filename())
+}
+
+// claimTheirs claims the paths that the files of a package have. It returns false
+// if one of them stands for other bytes, now or at any time before.
+func claimTheirs(ctx context.Context, tx *db.Tx, p *repo.Package) (bool, error) {
+	free := true
+	for _, f := range p.Files {
+		mine, err := tx.ClaimPath(ctx, p.RepositoryID, f.Path, f.SHA256)
+		if err != nil {
+			return false, err
+		}
+		free = free && mine
+	}
+	return free, nil
 }

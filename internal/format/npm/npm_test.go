@@ -217,24 +217,28 @@ func TestRetag(t *testing.T) {
 		tags             string
 		versions, pushed string
 		asked            []string
+		promoted         bool
 		want             string
 	}{
-		{"the first", "", "1.0.0", "1.0.0", nil, "latest=1.0.0"},
-		{"a higher one", "latest=1.0.0", "1.0.0 1.1.0", "1.1.0", nil, "latest=1.1.0"},
-		{"a lower one is the latest all the same", "latest=2.0.0", "2.0.0 1.0.1", "1.0.1", nil, "latest=1.0.1"},
-		{"with a tag", "latest=1.0.0", "1.0.0 2.0.0-rc.1", "2.0.0-rc.1", []string{"next"}, "latest=1.0.0 next=2.0.0-rc.1"},
-		{"the first with a tag", "", "1.0.0", "1.0.0", []string{"next"}, "latest=1.0.0 next=1.0.0"},
-		{"deletion of the latest", "latest=2.0.0 old=1.0.0", "1.0.0 1.2.0 1.10.0", "", nil, "latest=1.10.0 old=1.0.0"},
-		{"deletion of a tagged one", "latest=2.0.0 next=3.0.0", "1.0.0 2.0.0", "", nil, "latest=2.0.0"},
-		{"deletion makes the highest the latest", "latest=1.0.0", "1.0.0 1.5.0", "", nil, "latest=1.5.0"},
-		{"deletion of the last", "latest=1.0.0 next=1.0.0", "", "", nil, ""},
+		{"the first", "", "1.0.0", "1.0.0", nil, false, "latest=1.0.0"},
+		{"a higher one", "latest=1.0.0", "1.0.0 1.1.0", "1.1.0", nil, false, "latest=1.1.0"},
+		{"a lower one is the latest all the same", "latest=2.0.0", "2.0.0 1.0.1", "1.0.1", nil, false, "latest=1.0.1"},
+		{"with a tag", "latest=1.0.0", "1.0.0 2.0.0-rc.1", "2.0.0-rc.1", []string{"next"}, false, "latest=1.0.0 next=2.0.0-rc.1"},
+		{"the first with a tag", "", "1.0.0", "1.0.0", []string{"next"}, false, "latest=1.0.0 next=1.0.0"},
+		{"deletion of the latest", "latest=2.0.0 old=1.0.0", "1.0.0 1.2.0 1.10.0", "", nil, false, "latest=1.10.0 old=1.0.0"},
+		{"deletion of a tagged one", "latest=2.0.0 next=3.0.0", "1.0.0 2.0.0", "", nil, false, "latest=2.0.0"},
+		{"deletion makes the highest the latest", "latest=1.0.0", "1.0.0 1.5.0", "", nil, false, "latest=1.5.0"},
+		{"deletion of the last", "latest=1.0.0 next=1.0.0", "", "", nil, false, ""},
+		{"promotion to where there is none", "", "1.0.0", "1.0.0", nil, true, "latest=1.0.0"},
+		{"promotion of a higher one", "latest=1.0.0", "1.0.0 2.0.0", "2.0.0", nil, true, "latest=1.0.0"},
+		{"promotion of a lower one", "latest=2.0.0 next=2.0.0", "2.0.0 1.0.0", "1.0.0", nil, true, "latest=2.0.0 next=2.0.0"},
 	} {
 		before := make(map[string]string)
 		for word := range strings.FieldsSeq(c.tags) {
 			tag, version, _ := strings.Cut(word, "=")
 			before[tag] = version
 		}
-		after := npm.New().Retag(format.TagChange{Tags: before, Versions: versions(c.versions), Pushed: c.pushed, Asked: c.asked})
+		after := npm.New().Retag(format.TagChange{Tags: before, Versions: versions(c.versions), Pushed: c.pushed, Asked: c.asked, Promoted: c.promoted})
 		var got []string
 		for tag, version := range after {
 			got = append(got, tag+"="+version)

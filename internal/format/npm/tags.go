@@ -11,7 +11,8 @@ const Latest = "latest"
 
 // Retag implements format.Tagger, by packagecloud's rules: what is pushed
 // without a tag is the latest, whatever its version; a deletion makes the
-// highest version the latest. A name always has a latest version.
+// highest version the latest; what is promoted is the latest only where it is
+// alone. A name always has a latest version.
 func (Format) Retag(c format.TagChange) map[string]string {
 	there := make(map[string]bool, len(c.Versions))
 	highest := ""
@@ -34,7 +35,7 @@ func (Format) Retag(c format.TagChange) map[string]string {
 		return tags
 	}
 	asked := c.Asked
-	if len(asked) == 0 {
+	if len(asked) == 0 && !c.Promoted {
 		asked = []string{Latest}
 	}
 	for _, tag := range asked {
