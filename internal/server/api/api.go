@@ -109,6 +109,7 @@ func (a *API) routes() {
 	a.handle("GET "+r+"/package/{type}/{name}/{pkgversion}", a.reading(a.showPackage))
 	a.handle("GET "+r+"/search", a.reading(a.search))
 	a.handle("DELETE "+r+"/{distro}/{version}/{filename}", a.managing(a.deletePackage))
+	a.handle("POST "+r+"/{distro}/{version}/{filename}/promote", a.managing(a.promotePackage))
 	a.handle("PUT "+r+"/{distro}/{version}/{filename}/attributes/{attribute}", a.managing(a.setAttribute))
 	a.handle("DELETE "+r+"/{distro}/{version}/{filename}/attributes/{attribute}", a.managing(a.deleteAttribute))
 

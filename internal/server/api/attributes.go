@@ -21,22 +21,30 @@ func (a *API) setAttribute(w http.ResponseWriter, r *http.Request, c *call) erro
 	if len(value) > maxAttribute {
 		return repo.Invalid("value", "is longer than 1000 bytes")
 	}
-	return a.amend(w, r, c, &value)
+	return a.amend(w, r, c, p, &value)
 }
 
 func (a *API) deleteAttribute(w http.ResponseWriter, r *http.Request, c *call) error {
-	return a.amend(w, r, c, nil)
+	p, err := readParams(w, r)
+	if err != nil {
+		return err
+	}
+	return a.amend(w, r, c, p, nil)
 }
 
-func (a *API) amend(w http.ResponseWriter, r *http.Request, c *call, value *string) error {
-	p, err := a.named(r, c)
+func (a *API) amend(w http.ResponseWriter, r *http.Request, c *call, params params, value *string) error {
+	p, err := a.named(r, c, params)
 	if errors.Is(err, repo.ErrNotFound) {
 		return WriteJSON(w, http.StatusNotFound, notFound)
 	}
 	if err != nil {
 		return err
 	}
-	if err := a.Uploader.Amend(r.Context(), &p, map[string]*string{r.PathValue("attribute"): value}); err != nil {
+	err = a.Uploader.Amend(r.Context(), &p, map[string]*string{r.PathValue("attribute"): value})
+	if errors.Is(err, repo.ErrNotFound) {
+		return WriteJSON(w, http.StatusNotFound, notFound)
+	}
+	if err != nil {
 		return err
 	}
 	return a.writeDetails(w, r, c, http.StatusOK, &p)

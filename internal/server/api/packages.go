@@ -339,21 +339,21 @@ var notFound = map[string][]string{"filename": {"not found"}}
 
 // named is the package that a path names by its file name, and the parameter
 // scope by its namespace.
-func (a *API) named(r *http.Request, c *call) (repo.Package, error) {
+func (a *API) named(r *http.Request, c *call, p params) (repo.Package, error) {
 	os, version := r.PathValue("distro"), r.PathValue("version")
 	if v, ok := a.Catalog().Find(os, version); ok {
 		os, version = v.OS, v.Version
-	}
-	p, err := readParams(nil, r)
-	if err != nil {
-		return repo.Package{}, err
 	}
 	return a.DB.PackageByFilename(r.Context(), c.repository.ID, os, version, p.get("scope"), r.PathValue("filename"))
 }
 
 // deletePackage frees the file name at once; the indexes follow.
 func (a *API) deletePackage(w http.ResponseWriter, r *http.Request, c *call) error {
-	p, err := a.named(r, c)
+	params, err := readParams(w, r)
+	if err != nil {
+		return err
+	}
+	p, err := a.named(r, c, params)
 	if errors.Is(err, repo.ErrNotFound) {
 		return WriteJSON(w, http.StatusNotFound, notFound)
 	}
