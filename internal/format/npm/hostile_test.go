@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -57,6 +58,13 @@ func TestRefuses(t *testing.T) {
 		{"a symbolic link outwards", with(tar.Header{Name: "package/x", Typeflag: tar.TypeSymlink, Linkname: "../../../etc"}), "leads out"},
 		{"an absolute symbolic link", with(tar.Header{Name: "package/x", Typeflag: tar.TypeSymlink, Linkname: "/etc"}), "leads out"},
 		{"a hard link outwards", with(tar.Header{Name: "package/x", Typeflag: tar.TypeLink, Linkname: "../etc/passwd"}), "leads out"},
+		{"too many commands in a folder", func() []byte {
+			p := npmtest.Package{Fields: `"directories":{"bin":"bin"}`, Files: make(map[string][]byte)}
+			for i := range 1001 {
+				p.Files[fmt.Sprint("bin/", i)] = nil
+			}
+			return p.Build()
+		}(), "has more than 1000 files"},
 		{"a device", with(tar.Header{Name: "package/null", Typeflag: tar.TypeChar}), "neither a file nor a folder"},
 		{"a fifo", with(tar.Header{Name: "package/fifo", Typeflag: tar.TypeFifo}), "neither a file nor a folder"},
 		{"package.json of 5 MB", json(`{"name":"a","version":"1.0.0","x":"` + strings.Repeat("x", 5<<20) + `"}`), "more than the 4194304"},

@@ -47,6 +47,9 @@ func parse(ctx context.Context, u format.Upload) (*tarball, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its package.json: %w", err)
 	}
+	if err := addPrograms(ctx, u, m, maxUnpacked); err != nil {
+		return nil, err
+	}
 	t := &tarball{m, c, u}
 	return t, says(t)
 }

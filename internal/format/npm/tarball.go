@@ -39,11 +39,10 @@ type contents struct {
 // given number of bytes. It unpacks as npm does: the first step of every path is
 // taken off, whatever it is, and links are left out.
 func readTarball(ctx context.Context, u format.Upload, most int64) (*contents, error) {
-	unzipped, err := gzip.NewReader(io.NewSectionReader(u.Content, 0, u.Size))
+	limited, err := unzip(ctx, u, most)
 	if err != nil {
-		return nil, fmt.Errorf("it is no gzip file: %w", err)
+		return nil, err
 	}
-	limited := &io.LimitedReader{R: format.Until(ctx, unzipped), N: most}
 	c, err := readEntries(tar.NewReader(limited), most)
 	if err == nil {
 		// A tarball that was cut off says so only at the end of its gzip file.
@@ -59,6 +58,15 @@ func readTarball(ctx context.Context, u format.Upload, most int64) (*contents, e
 		return nil, errors.New("it has no package.json in its first folder")
 	}
 	return c, nil
+}
+
+// unzip reads an upload's tar archive, up to a number of bytes.
+func unzip(ctx context.Context, u format.Upload, most int64) (*io.LimitedReader, error) {
+	unzipped, err := gzip.NewReader(io.NewSectionReader(u.Content, 0, u.Size))
+	if err != nil {
+		return nil, fmt.Errorf("it is no gzip file: %w", err)
+	}
+	return &io.LimitedReader{R: format.Until(ctx, unzipped), N: most}, nil
 }
 
 func tooLarge(most int64) error {
@@ -96,14 +104,14 @@ func (c *contents) take(archive io.Reader, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	switch h.Typeflag {
-	case tar.TypeReg, '\x00', tar.TypeGNUSparse, tar.TypeCont:
-	case tar.TypeSymlink, tar.TypeLink:
+	switch {
+	case isFile(h):
+	case h.Typeflag == tar.TypeSymlink, h.Typeflag == tar.TypeLink:
 		if name == "package.json" {
 			return errors.New("its package.json is a link")
 		}
 		return validLink(h)
-	case tar.TypeDir:
+	case h.Typeflag == tar.TypeDir:
 		if name == "package.json" {
 			return errors.New("its package.json is a folder")
 		}
@@ -125,6 +133,15 @@ func (c *contents) take(archive io.Reader, h *tar.Header) error {
 		c.gyp = true
 	}
 	return nil
+}
+
+// isFile reports whether an entry is unpacked as a regular file.
+func isFile(h *tar.Header) bool {
+	switch h.Typeflag {
+	case tar.TypeReg, '\x00', tar.TypeGNUSparse, tar.TypeCont:
+		return true
+	}
+	return false
 }
 
 func (c *contents) takeManifest(archive io.Reader, h *tar.Header) error {
