@@ -64,6 +64,9 @@ type Lookup interface {
 	// Look finds the packages of a list and its tags. One that is not there has
 	// none.
 	Look(ctx context.Context, os, version, list string) (List, error)
+	// Entry is what lists a package in the documents of a kind, complete as in
+	// those. repo.ErrNotFound says that there is no such package.
+	Entry(ctx context.Context, os, version string, t Target, kind string) ([]byte, error)
 	// Search finds packages, and how many there are in all.
 	Search(ctx context.Context, s Search) ([]repo.Package, int64, error)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/bcrypt"
 
 	"packagecloud/internal/db"
@@ -112,6 +113,22 @@ func TestNpmRegistry(t *testing.T) {
 			if d := r.packument(t, "@acme/tools"); d.Tags["latest"] != "1.0.0" {
 				t.Errorf("tags %v", d.Tags)
 			}
+
+			// One version, by its number or a tag, however the scope is written.
+			for _, path := range []string{"@acme%2ftools/1.0.0", "@acme%2Ftools/latest", "@acme/tools/latest", "%40acme%2Ftools/1.0.0", "%40acme/tools/v1.0.0"} {
+				var v map[string]json.RawMessage
+				if err := json.Unmarshal([]byte(r.bearer("GET", path, r.ReadToken, "").Is(200).Says("Content-Type", "application/json").Body), &v); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(r.packument(t, "@acme/tools").Versions["1.0.0"], v); diff != "" {
+					t.Errorf("%s (-the packument +it):\n%s", path, diff)
+				}
+			}
+			r.bearer("GET", "tools/1.0.0", r.Token, "").Is(200).Has(`"_id":"tools@1.0.0"`).Has(`"tarball":"` + s.URL + r.base + `tools/-/tools-1.0.0.tgz"`)
+			for path, message := range map[string]string{"@acme/tools/9.9.9": "not_found", "@acme/none/latest": "not_found", "none/1.0.0": "not_found"} {
+				r.bearer("GET", path, r.Token, "").Is(404).Has(`{"error":"` + message + `"}`)
+			}
+			r.bearer("GET", "tools/1.0.0", "", "").Is(map[string]int{"alice/public": 200, "alice/private": 401}[name])
 
 			// Deprecation, of the state that was read.
 			d := r.packument(t, "@acme/tools")

@@ -56,7 +56,7 @@ func Handler(n *node.Node) http.Handler {
 		}),
 		Uploads: &native.Handler{
 			DB: n.DB, Auth: n.Auth, Passwords: passwords, Uploader: n.Uploader, Publisher: n.Worker, Formats: n.Formats, Log: n.Log, Now: time.Now,
-			Catalog: func() native.Catalog { return n.Catalog() },
+			Catalog: func() native.Catalog { return n.Catalog() }, URL: c.ExternalURL,
 		},
 		Install: &install.Handler{
 			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Catalog: func() install.Catalog { return n.Catalog() },

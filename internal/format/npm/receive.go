@@ -20,7 +20,7 @@ type route struct {
 	name     string // of a package
 	revision string // of its packument, as the client knows it
 	file     string // of a tarball
-	tag      string // of a dist-tag, or of an account
+	tag      string // of a dist-tag, an account, or what may be a version instead
 }
 
 // The requests of the registry's API that are no download
@@ -33,6 +33,7 @@ type route struct {
 //	DELETE npm/-/user/token/<token>
 //	GET, PUT, POST    npm/-/package/<name>/dist-tags
 //	GET, PUT, POST, DELETE    npm/-/package/<name>/dist-tags/<tag>
+//	GET    npm/<name>/<version or tag>
 //	PUT    npm/<name>[/-rev/<revision>]
 //	DELETE npm/<name>/-rev/<revision>
 //	DELETE npm/<name>/-/<file>.tgz[/-rev/<revision>]
@@ -55,6 +56,8 @@ func routeOf(method, path string) (r route, ok bool) {
 	rest = strings.TrimPrefix(rest, "/")
 	r = route{access: format.WriteAccess, name: name, revision: revision}
 	switch {
+	case method == get && !stated && rest != "" && rest != separator && !strings.Contains(rest, "/"):
+		r.access, r.receive, r.tag = format.ReadAccess, receiveVersion, rest
 	case method == format.Put && rest == "":
 		r.receive = receivePackument
 	case method == format.Delete && rest == "" && stated:

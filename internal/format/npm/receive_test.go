@@ -39,6 +39,10 @@ func (registry) Look(_ context.Context, os, version, list string) (format.List, 
 	return there, nil
 }
 
+func (registry) Entry(_ context.Context, os, version string, t format.Target, kind string) ([]byte, error) {
+	return fmt.Appendf(nil, "\n,%q:{%q:%q}", "version", "says", strings.Join([]string{os, version, t.Namespace, t.Filename, kind}, " ")), nil
+}
+
 func (registry) Search(_ context.Context, s format.Search) ([]repo.Package, int64, error) {
 	return []repo.Package{{Name: "@a/b", Version: "1.1.0", Summary: strings.Join(s.Words, "+"), Uploader: "alice", Licenses: []string{"MIT"}, CreatedAt: time.Unix(0, 0)}},
 		int64(s.From + s.Size), nil
@@ -133,6 +137,17 @@ func TestReceive(t *testing.T) {
 		{"DELETE", "npm/-/user/token/0123", "", ""},
 		{"POST", "npm/-/v1/login", "{}", "no access"},
 
+		{"GET", "npm/@a/b/1.0.0", "", `{"says":"node 1 @a b-1.0.0.tgz full"}`},
+		{"HEAD", "npm/@a/b/1.0.0", "", `{"says":"node 1 @a b-1.0.0.tgz full"}`},
+		{"GET", "npm/@a/b/v1.0.0+build", "", `{"says":"node 1 @a b-1.0.0.tgz full"}`},
+		{"GET", "npm/@a/b/latest", "", `{"says":"node 1 @a b-1.1.0.tgz full"}`},
+		{"GET", "npm/@a/b/old", "", `{"says":"node 1 @a b-1.0.0.tgz full"}`},
+		{"GET", "npm/@a/b/1.0", "", "not found"},
+		{"GET", "npm/@a/b/none", "", "not found"},
+		{"GET", "npm/@a/c/1.0.0", "", "not found"},
+		{"GET", "npm/@a/b/1.0.0/x", "", "no access"},
+		{"GET", "npm/@a/b/1.0.0/-rev/1", "", "no access"},
+		{"GET", "npm/@a/b/-", "", "no access"},
 		{"GET", "npm/-/package/@a/b/dist-tags", "", `{"latest":"1.1.0","old":"1.0.0"}`},
 		{"GET", "npm/-/package/@a/c/dist-tags", "", "not found"},
 		{"GET", "npm/-/package/@a/b/dist-tags/old", "", `"1.0.0"`},
@@ -197,6 +212,7 @@ func TestAccess(t *testing.T) {
 		want         format.Access
 	}{
 		{"GET", "npm/-/whoami", format.ReadAccess}, {"GET", "npm/-/v1/search", format.ReadAccess}, {"GET", "npm/-/package/a/dist-tags", format.ReadAccess},
+		{"GET", "npm/a/1.0.0", format.ReadAccess}, {"GET", "npm/@a/b/latest", format.ReadAccess}, {"GET", "npm/@a/b", format.NoAccess},
 		{"PUT", "npm/-/user/org.couchdb.user:a", format.OpenAccess},
 		{"PUT", "npm/a", format.WriteAccess}, {"PUT", "npm/a/-rev/1", format.WriteAccess}, {"DELETE", "npm/a/-rev/1", format.WriteAccess},
 		{"DELETE", "npm/a/-/a-1.0.0.tgz/-rev/1", format.WriteAccess}, {"PUT", "npm/-/package/a/dist-tags/x", format.WriteAccess}, {"DELETE", "npm/-/package/a/dist-tags/x", format.WriteAccess},

@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"slices"
 
 	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
 )
 
 // fieldStated is the format.Upload field with what the client of npm publish
@@ -142,6 +144,33 @@ func receiveDelete(ctx context.Context, c format.Call, r route) (a format.Action
 		}
 	}
 	a.Answer, a.Await = done(), true
+	return a, nil
+}
+
+// receiveVersion answers GET of what a packument says of one version, which may
+// be named by a tag.
+func receiveVersion(ctx context.Context, c format.Call, r route) (a format.Action, err error) {
+	l, err := listed(ctx, c, r.name)
+	if err != nil {
+		return a, err
+	}
+	version := cmp.Or(l.Tags[r.tag], r.tag)
+	if clean, err := cleanVersion(version); err == nil {
+		version = clean
+	}
+	i := slices.IndexFunc(l.Versions, func(v format.Version) bool { return v.Version == version })
+	if i < 0 {
+		return a, fmt.Errorf("version %.60q of %s: %w", version, r.name, repo.ErrNotFound)
+	}
+	text, err := c.Entry(ctx, scopeOS, scopeVersion, target(l.Versions[i]), kindFull)
+	if err != nil {
+		return a, err
+	}
+	_, o, err := readEntry(text)
+	if err != nil {
+		return a, fmt.Errorf("read the entry of %s@%s: %w", r.name, version, err)
+	}
+	a.Answer = answer(0, o)
 	return a, nil
 }
 

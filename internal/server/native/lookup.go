@@ -29,6 +29,22 @@ func (d *doing) Look(ctx context.Context, os, version, list string) (l format.Li
 	return l, err
 }
 
+// Entry implements format.Lookup.
+func (d *doing) Entry(ctx context.Context, os, version string, t format.Target, kind string) (text []byte, err error) {
+	err = d.DB.View(ctx, func(tx *db.Tx) error {
+		p, err := tx.PackageByFilename(ctx, d.repository.ID, os, version, t.Namespace, t.Filename)
+		if err != nil {
+			return err
+		}
+		text, err = tx.Entry(ctx, p.ID, kind)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return format.Located(d.format, d.URL.String(), d.repository)(text), nil
+}
+
 // Search implements format.Lookup.
 func (d *doing) Search(ctx context.Context, s format.Search) ([]repo.Package, int64, error) {
 	state, err := d.DB.Scope(ctx, d.repository.ID, s.OS, s.Version)

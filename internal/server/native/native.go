@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -49,7 +50,9 @@ type Handler struct {
 	Publisher Publisher
 	Formats   []format.Format
 	Catalog   func() Catalog
-	Log       *slog.Logger
+	// URL is the public URL of the server, without a slash at its end.
+	URL *url.URL
+	Log *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
 }
