@@ -2,6 +2,7 @@ package python
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -79,19 +80,53 @@ var (
 	plainFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}$`)
 )
 
-// suffixes are the ends of the names of what is no wheel and no egg.
+// suffixes are the ends of the names of what is no wheel and no egg. PyPI takes
+// .tar.gz and .zip alone; the others are packagecloud's, as far as pip and uv
+// unpack them.
 var suffixes = []string{".tar.gz", ".tgz", ".tar.bz2", ".tar", ".zip"}
+
+// endings are all that names may end in.
+var endings = append([]string{".whl", ".egg", ".egg-info"}, suffixes...)
+
+// pushThese says so.
+const pushThese = "push a wheel (.whl), an egg (.egg, .egg-info), or a source distribution as .tar.gz, .tgz, .tar.bz2, .tar or .zip"
+
+// endsIn reports whether a file name has one of the endings, whatever its case.
+func endsIn(filename string, endings ...string) bool {
+	lower := strings.ToLower(filename)
+	return slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(lower, e) })
+}
+
+// describes reports whether a folder is the NAME-VERSION.dist-info of a project's
+// version.
+func describes(folder, project, version string) bool {
+	stem, ok := strings.CutSuffix(folder, ".dist-info")
+	return ok && isStem(stem, project, version)
+}
+
+// isStem reports whether a text is a project and a version with a dash between
+// them, in any spelling.
+func isStem(stem, project, version string) bool {
+	for i, c := range stem {
+		if c == '-' && (same(stem[:i], stem[i+1:], project, version) || same(stem[:i], strings.ReplaceAll(stem[i+1:], "_", "-"), project, version)) {
+			return true
+		}
+	}
+	return false
+}
+
+// same compares a project and a version with others, in any spelling.
+func same(p, v, project, version string) bool {
+	return normalize(p) == normalize(project) && canonicalVersion(v) == canonicalVersion(version)
+}
 
 // names reports whether a file name is one of a project's version: it is what
 // pip goes by, and so must not lie about the metadata.
 func names(filename, project, version string) bool {
-	same := func(p, v string) bool {
-		return normalize(p) == normalize(project) && canonicalVersion(v) == canonicalVersion(version)
-	}
 	for _, pattern := range []*regexp.Regexp{wheelName, eggName} {
 		if m := pattern.FindStringSubmatch(filename); m != nil {
 			// In these a dash in a version is written as an underscore.
-			return same(m[1], m[2]) || same(m[1], strings.ReplaceAll(m[2], "_", "-"))
+			return same(m[1], m[2], project, version) || same(m[1], strings.ReplaceAll(m[2], "_", "-"), project, version)
 		}
 	}
 	stem := filename
@@ -101,10 +136,5 @@ func names(filename, project, version string) bool {
 			break
 		}
 	}
-	for i, c := range stem {
-		if c == '-' && same(stem[:i], stem[i+1:]) {
-			return true
-		}
-	}
-	return false
+	return isStem(stem, project, version)
 }

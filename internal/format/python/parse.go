@@ -43,7 +43,10 @@ func (Format) Parse(ctx context.Context, u format.Upload) (format.Parsed, error)
 	if !plainFile.MatchString(u.Filename) {
 		return nil, repo.Invalid("filename", fmt.Sprintf("%q cannot be the name of a Python package: use letters, digits and ._+!-", clip(u.Filename, 100)))
 	}
-	raw, err := readMetadata(ctx, u)
+	if !endsIn(u.Filename, endings...) {
+		return nil, repo.Invalid("filename", fmt.Sprintf("%s has an ending that installers or indexes do not take: %s", u.Filename, pushThese))
+	}
+	raw, folder, err := readMetadata(ctx, u)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +56,9 @@ func (Format) Parse(ctx context.Context, u format.Upload) (format.Parsed, error)
 	}
 	if !names(u.Filename, m.Name, m.Version) {
 		return nil, repo.Invalid("filename", fmt.Sprintf("%s is not the name of %s %s, which its metadata says it is", u.Filename, m.Name, m.Version))
+	}
+	if endsIn(u.Filename, ".whl") && !describes(folder, m.Name, m.Version) {
+		return nil, invalid("%s has its metadata in %s, which is not the folder of %s %s: installers find it by that name", u.Filename, clip(folder, 100), m.Name, m.Version)
 	}
 	// What twine says beside the file.
 	for field, want := range map[string]func(string) bool{
@@ -92,39 +98,52 @@ func (p parsed) Derived() []format.Derived {
 	return []format.Derived{{Name: p.upload.Filename + ".metadata", Body: p.raw}}
 }
 
-// readMetadata finds the metadata of an upload. Its bytes say what kind of
-// archive it is, its name what kind of package.
-func readMetadata(ctx context.Context, u format.Upload) ([]byte, error) {
+// readMetadata finds the metadata of an upload, and of a zip file the folder that
+// it is in. Its bytes say what kind of archive it is, its name what kind of
+// package.
+func readMetadata(ctx context.Context, u format.Upload) (raw []byte, folder string, err error) {
 	content := io.NewSectionReader(u.Content, 0, u.Size)
 	head := make([]byte, 512)
 	n, err := u.Content.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
-		return nil, err
+		return nil, "", err
 	}
 	head = head[:n]
-	lower := strings.ToLower(u.Filename)
 	switch {
-	case strings.HasSuffix(lower, ".egg-info"):
-		return limited(content, maxMetadata, "its metadata")
+	case endsIn(u.Filename, ".egg-info"):
+		raw, err = limited(content, maxMetadata, "its metadata")
+		return raw, "", err
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		if !strings.HasSuffix(lower, ".whl") && !strings.HasSuffix(lower, ".egg") && !strings.HasSuffix(lower, ".zip") {
-			return nil, invalid("%s is a zip file, and its name must end in .whl, .egg or .zip", u.Filename)
+		if !endsIn(u.Filename, ".whl", ".egg", ".zip") {
+			return nil, "", invalid("%s is a zip file, and its name must end in .whl, .egg or .zip", u.Filename)
 		}
 		return fromZip(u)
-	case strings.HasSuffix(lower, ".whl"), strings.HasSuffix(lower, ".egg"), strings.HasSuffix(lower, ".zip"):
-		return nil, invalid("%s is no zip file, and its name says it is one", u.Filename)
+	case endsIn(u.Filename, ".whl", ".egg", ".zip"):
+		return nil, "", invalid("%s is no zip file, and its name says it is one", u.Filename)
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		z, err := gzip.NewReader(content)
 		if err != nil {
-			return nil, invalid("%s cannot be unpacked: %v", u.Filename, err)
+			return nil, "", invalid("%s cannot be unpacked: %v", u.Filename, err)
 		}
-		return fromTar(ctx, u, z)
+		if !endsIn(u.Filename, ".tar.gz", ".tgz") { // pip goes by the name
+			return nil, "", invalid("%s is a gzip file, and its name must end in .tar.gz or .tgz", u.Filename)
+		}
+		raw, err = fromTar(ctx, u, z)
+		return raw, "", err
 	case bytes.HasPrefix(head, []byte("BZh")):
-		return fromTar(ctx, u, bzip2.NewReader(content))
+		if !endsIn(u.Filename, ".tar.bz2") {
+			return nil, "", invalid("%s is a bzip2 file, and its name must end in .tar.bz2", u.Filename)
+		}
+		raw, err = fromTar(ctx, u, bzip2.NewReader(content))
+		return raw, "", err
 	case len(head) == 512 && bytes.HasPrefix(head[257:], []byte("ustar")):
-		return fromTar(ctx, u, content)
+		if !endsIn(u.Filename, ".tar") {
+			return nil, "", invalid("%s is a tar file that is not compressed, and its name must end in .tar", u.Filename)
+		}
+		raw, err = fromTar(ctx, u, content)
+		return raw, "", err
 	}
-	return nil, invalid("%s is no Python package: push a wheel, an egg, or a source distribution as .tar.gz, .tar.bz2, .tar or .zip", u.Filename)
+	return nil, "", invalid("%s is no Python package: %s", u.Filename, pushThese)
 }
 
 // limited reads all of r, which must not be more than limit bytes.
@@ -156,20 +175,20 @@ func (b *budget) ReadAt(p []byte, at int64) (int, error) {
 }
 
 // fromZip reads the metadata of a wheel, an egg or a zipped source
-// distribution.
-func fromZip(u format.Upload) ([]byte, error) {
+// distribution, and tells the folder that it is in.
+func fromZip(u format.Upload) (raw []byte, folder string, err error) {
 	directory := &budget{u.Content, maxDirectory}
 	z, err := zip.NewReader(directory, u.Size)
 	if err != nil {
-		return nil, invalid("%s is no sound zip file: %v", u.Filename, err)
+		return nil, "", invalid("%s is no sound zip file: %v", u.Filename, err)
 	}
 	directory.left = 1 << 62 // from here on, what is read is bounded by its kind
 	is := metadataOf(u.Filename)
-	wheel := strings.HasSuffix(strings.ToLower(u.Filename), ".whl")
+	wheel := endsIn(u.Filename, ".whl")
 	var found, described *zip.File
 	for _, f := range z.File {
 		if unsafePath(f.Name) {
-			return nil, invalid("%s has a file %q, which would be unpacked elsewhere", u.Filename, clip(f.Name, 100))
+			return nil, "", invalid("%s has a file %q, which would be unpacked elsewhere", u.Filename, clip(f.Name, 100))
 		}
 		if wheel && f.Name == path.Dir(f.Name)+"/WHEEL" && strings.HasSuffix(path.Dir(f.Name), ".dist-info") && !strings.Contains(path.Dir(f.Name), "/") {
 			described = f
@@ -178,22 +197,23 @@ func fromZip(u format.Upload) ([]byte, error) {
 			continue
 		}
 		if found != nil {
-			return nil, invalid("%s has its metadata twice, as %s and as %s", u.Filename, found.Name, f.Name)
+			return nil, "", invalid("%s has its metadata twice, as %s and as %s", u.Filename, found.Name, f.Name)
 		}
 		found = f
 	}
 	if found == nil {
-		return nil, missing(u.Filename)
+		return nil, "", missing(u.Filename)
 	}
 	if wheel && (described == nil || path.Dir(described.Name) != path.Dir(found.Name)) {
-		return nil, invalid("%s has no file WHEEL beside its METADATA: build it with the wheel format of PEP 427", u.Filename)
+		return nil, "", invalid("%s has no file WHEEL beside its METADATA: build it with the wheel format of PEP 427", u.Filename)
 	}
 	r, err := found.Open()
 	if err != nil {
-		return nil, invalid("%s in %s cannot be read: %v", found.Name, u.Filename, err)
+		return nil, "", invalid("%s in %s cannot be read: %v", found.Name, u.Filename, err)
 	}
 	defer r.Close()
-	return limited(r, maxMetadata, found.Name)
+	raw, err = limited(r, maxMetadata, found.Name)
+	return raw, path.Dir(found.Name), err
 }
 
 // fromTar reads the metadata of a source distribution, and goes through the

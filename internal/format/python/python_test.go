@@ -64,6 +64,18 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestFolder: old tools wrote the name and the version of a dist-info folder in
+// spellings of their own.
+func TestFolder(t *testing.T) {
+	meta := pytest.Metadata("Zope.Interface", "1.0-1", "")
+	for _, folder := range []string{"zope_interface-1.0.post1", "Zope.Interface-1.0-1", "zope.interface-1.0_1", "ZOPE-INTERFACE-1.post1"} {
+		wheel := pytest.Zip(folder+".dist-info/METADATA", meta, folder+".dist-info/WHEEL", "")
+		if _, err := parse(t, "zope_interface-1.0.post1-py3-none-any.whl", wheel, nil); err != nil {
+			t.Errorf("%s: %v", folder, err)
+		}
+	}
+}
+
 // TestHostile is refused with a reason.
 func TestHostile(t *testing.T) {
 	meta := pytest.Metadata("p", "1", "")
@@ -77,33 +89,45 @@ func TestHostile(t *testing.T) {
 		fields   map[string]string
 		says     string
 	}{
-		"not a package":         {name, []byte("nothing"), nil, "no zip file"},
-		"nothing":               {"p-1.tar.gz", nil, nil, "no Python package"},
-		"cut off":               {name, wheel()[:100], nil, "no sound zip file"},
-		"cut off, tar":          {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta)[:60], nil, "cannot be"},
-		"a zip by another name": {"p-1.tar.gz", wheel(), nil, "must end in"},
-		"another project":       {"q-1-py3-none-any.whl", wheel(), nil, "not the name of p 1"},
-		"another version":       {"p-2-py3-none-any.whl", wheel(), nil, "not the name of p 1"},
-		"another sdist":         {"q-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta), nil, "not the name of p 1"},
-		"no wheel name":         {"p-1.whl", wheel(), nil, "not the name of p 1"},
-		"a path":                {"../p-1-py3-none-any.whl", wheel(), nil, "cannot be the name"},
-		"markup":                {"p-1<b>-py3-none-any.whl", wheel(), nil, "cannot be the name"},
-		"twine's name lies":     {name, wheel(), map[string]string{"name": "q"}, "not what the metadata"},
-		"twine's version lies":  {name, wheel(), map[string]string{"version": "2"}, "not what the metadata"},
-		"traversal":             {name, wheel("../../etc/cron.d/x", ""), nil, "unpacked elsewhere"},
-		"traversal, windows":    {name, wheel(`..\..\x`, ""), nil, "unpacked elsewhere"},
-		"absolute":              {name, wheel("/etc/passwd", ""), nil, "unpacked elsewhere"},
-		"absolute, tar":         {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta, "/etc/passwd", ""), nil, "unpacked elsewhere"},
-		"metadata twice":        {name, wheel("p-1.dist-info/METADATA", pytest.Metadata("q", "1", "")), nil, "twice"},
-		"two dist-infos":        {name, wheel("q-1.dist-info/METADATA", meta), nil, "twice"},
-		"metadata twice, tar":   {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta, "q-1/PKG-INFO", meta), nil, "twice"},
-		"no metadata":           {name, pytest.Zip("p.py", ""), nil, "has no metadata"},
-		"no WHEEL":              {name, pytest.Zip("p-1.dist-info/METADATA", meta), nil, "no file WHEEL"},
-		"two names":             {name, pytest.Zip("p-1.dist-info/METADATA", "Name: p\nName: q\nVersion: 1\n", "p-1.dist-info/WHEEL", ""), nil, "two values"},
-		"no name":               {name, pytest.Zip("p-1.dist-info/METADATA", "Version: 1\n", "p-1.dist-info/WHEEL", ""), nil, "is no name"},
-		"no version":            {name, pytest.Zip("p-1.dist-info/METADATA", "Name: p\n", "p-1.dist-info/WHEEL", ""), nil, "which is none"},
-		"a bomb, zip":           {name, pytest.Zip("p-1.dist-info/METADATA", meta+strings.Repeat("x", 5<<20), "p-1.dist-info/WHEEL", ""), nil, "larger than"},
-		"a bomb, tar":           {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta, "p-1/bomb", strings.Repeat("x", 65<<20)), nil, "unpacks to more than"},
+		"not a package":               {name, []byte("nothing"), nil, "no zip file"},
+		"nothing":                     {"p-1.tar.gz", nil, nil, "no Python package"},
+		"cut off":                     {name, wheel()[:100], nil, "no sound zip file"},
+		"cut off, tar":                {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta)[:60], nil, "cannot be"},
+		"a zip by another name":       {"p-1.tar.gz", wheel(), nil, "must end in"},
+		"another project":             {"q-1-py3-none-any.whl", wheel(), nil, "not the name of p 1"},
+		"another version":             {"p-2-py3-none-any.whl", wheel(), nil, "not the name of p 1"},
+		"another sdist":               {"q-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta), nil, "not the name of p 1"},
+		"no wheel name":               {"p-1.whl", wheel(), nil, "not the name of p 1"},
+		"xz":                          {"p-1.tar.xz", []byte("\xfd7zXZ\x00"), nil, "push a wheel"},
+		"compress":                    {"p-1.tar.Z", []byte("\x1f\x9d"), nil, "push a wheel"},
+		"zstd":                        {"p-1.tar.zst", []byte("\x28\xb5\x2f\xfd"), nil, "push a wheel"},
+		"an installer":                {"p-1.exe", []byte("MZ"), nil, "push a wheel"},
+		"xz by another name":          {"p-1.tar.gz", []byte("\xfd7zXZ\x00"), nil, "no Python package"},
+		"gzip by another name":        {"p-1.tar.bz2", pytest.TarGz("p-1/PKG-INFO", meta), nil, "must end in .tar.gz"},
+		"bzip2 by another name":       {"p-1.tar.gz", []byte("BZh9"), nil, "must end in .tar.bz2"},
+		"tar by another name":         {"p-1.tar.gz", pytest.Tar("p-1/PKG-INFO", meta), nil, "must end in .tar"},
+		"another's folder":            {name, pytest.Zip("q-1.dist-info/METADATA", meta, "q-1.dist-info/WHEEL", ""), nil, "not the folder of p 1"},
+		"a folder of another version": {name, pytest.Zip("p-2.dist-info/METADATA", meta, "p-2.dist-info/WHEEL", ""), nil, "not the folder of p 1"},
+		"a folder without version":    {name, pytest.Zip("p.dist-info/METADATA", meta, "p.dist-info/WHEEL", ""), nil, "not the folder of p 1"},
+		"a folder of an archive":      {name, pytest.Zip("p-1.zip.dist-info/METADATA", meta, "p-1.zip.dist-info/WHEEL", ""), nil, "not the folder of p 1"},
+		"a path":                      {"../p-1-py3-none-any.whl", wheel(), nil, "cannot be the name"},
+		"markup":                      {"p-1<b>-py3-none-any.whl", wheel(), nil, "cannot be the name"},
+		"twine's name lies":           {name, wheel(), map[string]string{"name": "q"}, "not what the metadata"},
+		"twine's version lies":        {name, wheel(), map[string]string{"version": "2"}, "not what the metadata"},
+		"traversal":                   {name, wheel("../../etc/cron.d/x", ""), nil, "unpacked elsewhere"},
+		"traversal, windows":          {name, wheel(`..\..\x`, ""), nil, "unpacked elsewhere"},
+		"absolute":                    {name, wheel("/etc/passwd", ""), nil, "unpacked elsewhere"},
+		"absolute, tar":               {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta, "/etc/passwd", ""), nil, "unpacked elsewhere"},
+		"metadata twice":              {name, wheel("p-1.dist-info/METADATA", pytest.Metadata("q", "1", "")), nil, "twice"},
+		"two dist-infos":              {name, wheel("q-1.dist-info/METADATA", meta), nil, "twice"},
+		"metadata twice, tar":         {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta, "q-1/PKG-INFO", meta), nil, "twice"},
+		"no metadata":                 {name, pytest.Zip("p.py", ""), nil, "has no metadata"},
+		"no WHEEL":                    {name, pytest.Zip("p-1.dist-info/METADATA", meta), nil, "no file WHEEL"},
+		"two names":                   {name, pytest.Zip("p-1.dist-info/METADATA", "Name: p\nName: q\nVersion: 1\n", "p-1.dist-info/WHEEL", ""), nil, "two values"},
+		"no name":                     {name, pytest.Zip("p-1.dist-info/METADATA", "Version: 1\n", "p-1.dist-info/WHEEL", ""), nil, "is no name"},
+		"no version":                  {name, pytest.Zip("p-1.dist-info/METADATA", "Name: p\n", "p-1.dist-info/WHEEL", ""), nil, "which is none"},
+		"a bomb, zip":                 {name, pytest.Zip("p-1.dist-info/METADATA", meta+strings.Repeat("x", 5<<20), "p-1.dist-info/WHEEL", ""), nil, "larger than"},
+		"a bomb, tar":                 {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta, "p-1/bomb", strings.Repeat("x", 65<<20)), nil, "unpacks to more than"},
 	} {
 		_, err := parse(t, c.filename, c.body, c.fields)
 		if err == nil || !strings.Contains(err.Error(), c.says) {

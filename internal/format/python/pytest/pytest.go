@@ -43,14 +43,22 @@ func Zip(files ...string) []byte {
 func TarGz(files ...string) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	w := tar.NewWriter(z)
+	_, err := z.Write(Tar(files...))
+	must(err)
+	must(z.Close())
+	return b.Bytes()
+}
+
+// Tar makes an archive of names, each with its content.
+func Tar(files ...string) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
 		must(w.WriteHeader(&tar.Header{Name: files[i], Mode: 0o644, Size: int64(len(files[i+1])), Typeflag: tar.TypeReg}))
 		_, err := w.Write([]byte(files[i+1]))
 		must(err)
 	}
 	must(w.Close())
-	must(z.Close())
 	return b.Bytes()
 }
 
