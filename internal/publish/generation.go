@@ -91,7 +91,8 @@ func (g *generation) make(ctx context.Context, start time.Time) error {
 	if err := g.enter(ctx); err != nil {
 		return fmt.Errorf("make the entry points of generation %d: %w", g.number, err)
 	}
-	if err := w.DB.Update(ctx, func(tx *db.Tx) error { return g.flip(ctx, tx) }); err != nil {
+	err = w.serving(scope.ID, func() error { return w.DB.Update(ctx, func(tx *db.Tx) error { return g.flip(ctx, tx) }) })
+	if err != nil {
 		return fmt.Errorf("flip to generation %d: %w", g.number, err)
 	}
 	w.Log.InfoContext(ctx, "published", "repository", g.repository.FullName(), "distribution", scope.Distro.String(),

@@ -281,6 +281,32 @@ func TestEnsure(t *testing.T) {
 	})
 }
 
+// TestAwaitServes: who waits for a package is told of it only when this node
+// serves the generation, however early the database has it.
+func TestAwaitServes(t *testing.T) {
+	s := newSystem(t, dbtest.SQLite(t))
+	w := s.worker(s.blobs)
+	p := s.mustPush(one, "a", "1", "x86")
+	var served atomic.Bool
+	var clients sync.WaitGroup
+	w.Flipped = func(scopeID int64) {
+		for name, await := range map[string]func() error{
+			"the package": func() error { return w.Await(t.Context(), p.ID) },
+			"its scope":   func() error { return w.AwaitScope(t.Context(), scopeID) },
+		} {
+			clients.Go(func() {
+				if err := await(); err != nil || !served.Load() {
+					t.Errorf("waiting for %s ends before it is served: %v", name, err)
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond) // for those to be too early, if they can be
+		served.Store(true)
+	}
+	s.settle(w)
+	clients.Wait()
+}
+
 // TestRefresh signs anew with an imported key.
 func TestRefresh(t *testing.T) {
 	s := newSystem(t, dbtest.SQLite(t))

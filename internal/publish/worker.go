@@ -67,6 +67,7 @@ type Worker struct {
 	mu      sync.Mutex
 	wake    chan struct{} // closed and replaced when there may be work
 	flipped chan struct{} // closed and replaced after each flip
+	flips   map[int64]int // by scope: flips that this node may not serve yet
 }
 
 // Wake tells idle workers that there may be work.
@@ -154,10 +155,6 @@ func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease s
 	end := w.Now()
 
 	if err == nil {
-		if w.Flipped != nil {
-			w.Flipped(scope.ID)
-		}
-		w.broadcast(&w.flipped)
 		rested := end.Add(pause(end.Sub(start)))
 		if rested.Before(published) {
 			rested = published // or generations would run ahead of the clock
@@ -256,7 +253,7 @@ func (w *Worker) Await(ctx context.Context, packageID int64) error {
 		case p.Indexed && w.DB.Shared():
 			return wait(ctx, nil, Freshness)
 		case p.Indexed:
-			return nil
+			return w.settled(ctx, p.ScopeID)
 		}
 		if err := wait(ctx, flipped, pollInterval/4); err != nil {
 			return err

@@ -199,19 +199,18 @@ func (s *Server) Push(repository, distro, filename string, content []byte, field
 	})
 }
 
-// Settle waits until everything is published.
+// Settle waits until everything is published, and served.
 func (s *Server) Settle() {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		n, _, err := s.Node.DB.Backlog(context.Background())
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		if n == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%d changes were not published in a minute", n)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	scopes, err := s.Node.DB.Scopes(ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, scope := range scopes {
+		if err := s.Node.Worker.AwaitScope(ctx, scope.ID); err != nil {
+			s.t.Fatalf("publish %s: %v", scope.Distro, err)
 		}
 	}
 }
