@@ -92,6 +92,19 @@ push $jammy hello-three_3_amd64.deb
 quietly update
 quietly install -y hello-three
 
+# A package that was tried in another repository, and is promoted from there.
+api repos.json -d 'repository[name]=testing&repository[private]=1' > /dev/null
+export PACKAGECLOUD_TOKEN=$TOKEN PACKAGECLOUD_URL=$URL
+make_deb hello-tried 1.0 all
+expect 'success!' "$BIN/package_cloud" push --wait admin/testing/ubuntu/jammy hello-tried_1.0_all.deb
+before=$(generation ubuntu/jammy)
+expect 'done!' "$BIN/package_cloud" promote admin/testing/ubuntu/jammy hello-tried_1.0_all.deb admin/demo
+refuse 'filename: not found' "$BIN/package_cloud" promote admin/testing/ubuntu/jammy hello-tried_1.0_all.deb admin/demo
+published ubuntu/jammy "$before" || fail 'hello-tried was promoted, and is not listed'
+quietly update
+quietly install -y hello-tried
+expect 'hello-tried 1.0' hello-tried
+
 if [ "$PRIVATE" = 1 ]; then
   # Nobody gets in without a token, or with a wrong one.
   auth=/etc/apt/auth.conf.d/admin_demo.conf

@@ -81,11 +81,16 @@ remove() {
   local before
   before=$(generation "$1")
   api "repos/admin/demo/$1/$2" -X DELETE > /dev/null
+  published "$1" "$before" || fail "$2 was not taken out of the indexes"
+}
+
+# published OS/VERSION GENERATION: waits until the indexes are others.
+published() {
   for _ in $(seq 200); do
-    [ "$(generation "$1")" = "$before" ] || return 0
+    [ "$(generation "$1")" = "$2" ] || return 0
     sleep 0.1
   done
-  fail "$2 was not taken out of the indexes"
+  return 1
 }
 
 # generation OS/VERSION: changes with every publication.
