@@ -34,12 +34,13 @@ func (h *Handler) Quicken(s *http.Server, l net.Listener) net.Listener {
 			q.resume()
 		}
 	}
-	return &listener{l, h}
+	return &listener{l, h, s}
 }
 
 type listener struct {
 	net.Listener
 	handler *Handler
+	server  *http.Server
 }
 
 // Accept implements net.Listener.
@@ -49,7 +50,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil || !ok {
 		return c, err
 	}
-	return &conn{TCPConn: tcp, handler: l.handler, own: true}, nil
+	return &conn{TCPConn: tcp, handler: l.handler, headTime: l.server.ReadHeaderTimeout, own: true}, nil
 }
 
 // conn is a connection that net/http reads from and writes to. While own is
@@ -60,6 +61,7 @@ func (l *listener) Accept() (net.Conn, error) {
 type conn struct {
 	*net.TCPConn // also io.ReaderFrom, which net/http sends files by
 	handler      *Handler
+	headTime     time.Duration // for the rest of a head that is given away; 0 is for ever
 
 	own, strayed bool
 	buffer       []byte // what came and was not read or answered
@@ -139,13 +141,17 @@ func (c *conn) answerAll() error {
 	}
 }
 
-// give removes the deadline of answers; net/http sets its own.
+// give puts the deadlines of net/http in the place of those for answers: it has
+// set its own before, and sets the next one when it has read some bytes.
 func (c *conn) give() error {
 	if c.until.IsZero() {
 		return nil
 	}
 	c.until = time.Time{}
-	return c.SetDeadline(time.Time{})
+	if err := c.SetDeadline(time.Time{}); err != nil || c.headTime == 0 {
+		return err
+	}
+	return c.SetReadDeadline(time.Now().Add(c.headTime))
 }
 
 // answer writes the answer to a GET, if it is one of a small file in the cache

@@ -212,6 +212,30 @@ func TestQuickComesBack(t *testing.T) {
 	}
 }
 
+// Who sends the beginning of a request and no more is cut off, also after an
+// answer.
+func TestQuickCutsOff(t *testing.T) {
+	s := startTwins(t)
+	key, body := s.origin.put("packages", 3000)
+	if _, _, err := s.get(t, "GET", key); err != nil {
+		t.Fatal(err)
+	}
+	s.waitStored(t, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 100 * time.Millisecond}
+	defer server.Close()
+	go server.Serve(s.handler.Quicken(server, l))
+	for _, begun := range []string{"G", "GET /packages/"} {
+		// talk ends when the server ends the connection.
+		if got := talk(t, l.Addr().String(), "GET "+s.path(key)+" HTTP/1.1\r\nHost: a\r\n\r\n", begun); !strings.Contains(got, string(body)) {
+			t.Errorf("before %q the answer is %.300q", begun, got)
+		}
+	}
+}
+
 // The end of a server waits for the answer to a slow client.
 func TestQuickShutdown(t *testing.T) {
 	s := startTwins(t)
