@@ -333,38 +333,33 @@ func (a *API) writeDetails(w http.ResponseWriter, r *http.Request, c *call, stat
 	return WriteJSON(w, status, v)
 }
 
-// notFound is the body for a package that is not there: clients print its
-// fields.
-var notFound = map[string][]string{"filename": {"not found"}}
-
-// named is the package that a path names by its file name, and the parameter
-// scope by its namespace.
-func (a *API) named(r *http.Request, c *call, p params) (repo.Package, error) {
-	os, version := r.PathValue("distro"), r.PathValue("version")
-	if v, ok := a.Catalog().Find(os, version); ok {
-		os, version = v.OS, v.Version
+// onPackage runs what is done to the package that a path names by its file name,
+// and the parameter scope by its namespace. One that is not there, or not there
+// any more, is told in a body whose fields clients print.
+func (a *API) onPackage(do func(http.ResponseWriter, *http.Request, *call, params, *repo.Package) error) func(http.ResponseWriter, *http.Request, *call) error {
+	return func(w http.ResponseWriter, r *http.Request, c *call) error {
+		params, err := readParams(w, r)
+		if err != nil {
+			return err
+		}
+		os, version := r.PathValue("distro"), r.PathValue("version")
+		if v, ok := a.Catalog().Find(os, version); ok {
+			os, version = v.OS, v.Version
+		}
+		p, err := a.DB.PackageByFilename(r.Context(), c.repository.ID, os, version, params.get("scope"), r.PathValue("filename"))
+		if err == nil {
+			err = do(w, r, c, params, &p)
+		}
+		if errors.Is(err, repo.ErrNotFound) {
+			return WriteJSON(w, http.StatusNotFound, map[string][]string{"filename": {"not found"}})
+		}
+		return err
 	}
-	return a.DB.PackageByFilename(r.Context(), c.repository.ID, os, version, p.get("scope"), r.PathValue("filename"))
 }
 
 // deletePackage frees the file name at once; the indexes follow.
-func (a *API) deletePackage(w http.ResponseWriter, r *http.Request, c *call) error {
-	params, err := readParams(w, r)
-	if err != nil {
-		return err
-	}
-	p, err := a.named(r, c, params)
-	if errors.Is(err, repo.ErrNotFound) {
-		return WriteJSON(w, http.StatusNotFound, notFound)
-	}
-	if err != nil {
-		return err
-	}
-	err = a.Uploader.Remove(r.Context(), &p)
-	if errors.Is(err, repo.ErrNotFound) {
-		return WriteJSON(w, http.StatusNotFound, notFound)
-	}
-	if err != nil {
+func (a *API) deletePackage(w http.ResponseWriter, r *http.Request, _ *call, _ params, p *repo.Package) error {
+	if err := a.Uploader.Remove(r.Context(), p); err != nil {
 		return err
 	}
 	return WriteJSON(w, http.StatusOK, struct{}{})

@@ -11,18 +11,7 @@ import (
 
 // promotePackage moves a package to another repository, into the same
 // distribution version.
-func (a *API) promotePackage(w http.ResponseWriter, r *http.Request, c *call) error {
-	params, err := readParams(w, r)
-	if err != nil {
-		return err
-	}
-	p, err := a.named(r, c, params)
-	if errors.Is(err, repo.ErrNotFound) {
-		return WriteJSON(w, http.StatusNotFound, notFound)
-	}
-	if err != nil {
-		return err
-	}
+func (a *API) promotePackage(w http.ResponseWriter, r *http.Request, c *call, params params, p *repo.Package) error {
 	to, err := a.destination(r, c, params.get("destination"))
 	if errors.Is(err, repo.ErrNotFound) {
 		return WriteJSON(w, http.StatusNotFound, map[string][]string{"destination": {"not found"}})
@@ -30,10 +19,7 @@ func (a *API) promotePackage(w http.ResponseWriter, r *http.Request, c *call) er
 	if err != nil {
 		return err
 	}
-	moved, err := a.Uploader.Move(r.Context(), &p, to)
-	if errors.Is(err, repo.ErrNotFound) {
-		return WriteJSON(w, http.StatusNotFound, notFound)
-	}
+	moved, err := a.Uploader.Move(r.Context(), p, to)
 	if err != nil {
 		return err
 	}
