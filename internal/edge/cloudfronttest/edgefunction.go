@@ -2,7 +2,6 @@ package cloudfronttest
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -192,17 +191,10 @@ func (x *exchange) invokeEdge(arn string, asked request) (result, error) {
 	if !edgeFunctionARN.MatchString(arn) {
 		return result{}, unknown("no ARN of a CloudFront function: %s", arn)
 	}
-	text, err := json.Marshal(edgeEvent{
+	out, err := x.run(arn, edgeEvent{
 		Version: "1.0", Context: eventConfig{x.dist.DomainName, x.dist.ID, "viewer-request", newID()},
 		Viewer: map[string]string{"ip": asked.ClientIP}, Request: asked.taken(),
 	})
-	if err != nil {
-		return result{}, err
-	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), functionTime)
-	defer cancel()
-	x.entry.Function = true
-	out, err := x.edge.Functions.Invoke(ctx, arn, text)
 	if err != nil {
 		return result{}, &refusal{http.StatusServiceUnavailable, FunctionExecutionError, "the CloudFront function failed: " + err.Error()}
 	}

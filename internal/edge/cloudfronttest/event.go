@@ -134,14 +134,7 @@ func (x *exchange) invoke(arn, kind string, asked request) (result, error) {
 	ev.Records = make([]record, 1)
 	ev.Records[0].CF.Config = eventConfig{x.dist.DomainName, x.dist.ID, kind, newID()}
 	ev.Records[0].CF.Request = asked
-	text, err := json.Marshal(ev)
-	if err != nil {
-		return result{}, err
-	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), functionTime)
-	defer cancel()
-	x.entry.Function = true
-	out, err := x.edge.Functions.Invoke(ctx, arn, text)
+	out, err := x.run(arn, ev)
 	if err != nil {
 		return result{}, &refusal{http.StatusServiceUnavailable, LambdaExecutionError, "the Lambda function failed: " + err.Error()}
 	}
@@ -150,6 +143,18 @@ func (x *exchange) invoke(arn, kind string, asked request) (result, error) {
 		return result{}, &refusal{http.StatusBadGateway, LambdaValidationError, "the Lambda function returned an invalid result: " + err.Error()}
 	}
 	return got, nil
+}
+
+// run gives an event to a function of either kind, within the time it has.
+func (x *exchange) run(arn string, event any) ([]byte, error) {
+	text, err := json.Marshal(event)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(x.r.Context(), functionTime)
+	defer cancel()
+	x.entry.Function = true
+	return x.edge.Functions.Invoke(ctx, arn, text)
 }
 
 // originRequest runs the function that stands between cache and bucket. It sees
