@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -22,8 +21,6 @@ import (
 
 const (
 	storeComment = "packagecloud: the secrets of the CloudFront function"
-	// maxStoreValue is the longest value of a store, in bytes.
-	maxStoreValue = 1024
 	// storeTime is how long a change of a store may take to be at all edges. AWS
 	// says that it takes seconds, and does not tell when it is done.
 	storeTime = time.Minute
@@ -99,7 +96,7 @@ func (a *AWS) storeState(ctx context.Context, arn string) (etag string, settled 
 	return aws.ToString(out.ETag), out.LastModified == nil || now.Sub(*out.LastModified) >= storeTime, nil
 }
 
-// keyID is what the keys of secrets look like. Others in the store stay.
+// keyIDPattern is what the keys of secrets look like. Others in the store stay.
 var keyIDPattern = regexp.MustCompile(`^[0-9a-f]{8}$`)
 
 // wanted are the secrets by their key ids.
@@ -135,11 +132,6 @@ func (st *Store) surplus(s *Settings) (ids []string) {
 
 // store plans the store and the secrets that it lacks.
 func (p *Plan) store(s *Settings, o *Observed) error {
-	for _, secret := range s.Secrets {
-		if len(secret) > maxStoreValue {
-			return fmt.Errorf("a secret has %d characters, and a key value store takes %d: run packagecloud-ctl generate-cloudfront-secret for a shorter one", len(secret), maxStoreValue)
-		}
-	}
 	if o.Store == nil {
 		p.add(createStore, Name, "the function finds the secrets in it")
 	} else if !ours(o.Store.Tags) {
