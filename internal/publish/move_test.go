@@ -13,20 +13,15 @@ import (
 	"packagecloud/internal/db/dbtest"
 	"packagecloud/internal/format/formattest"
 	"packagecloud/internal/repo"
-	"packagecloud/internal/seal"
 	"packagecloud/internal/upload"
 )
 
 // beside is another repository of the same system.
 func (s *system) beside(name string) *system {
 	s.t.Helper()
-	sealer, err := seal.OpenOrCreate(s.t.TempDir() + "/master.key")
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	other := *s
 	other.repo = repo.Repository{OwnerID: s.user.ID, Owner: s.user.Name, Name: name, CreatedAt: time.Now()}
-	if err := s.db.Update(s.t.Context(), func(tx *db.Tx) error { return auth.CreateRepository(s.t.Context(), tx, sealer, &other.repo) }); err != nil {
+	if err := s.db.Update(s.t.Context(), func(tx *db.Tx) error { return auth.CreateRepository(s.t.Context(), tx, s.sealer, &other.repo) }); err != nil {
 		s.t.Fatal(err)
 	}
 	return &other
@@ -162,7 +157,6 @@ func TestMoveAtOnce(t *testing.T) {
 				a, b = to, s
 			}
 			p := a.mustPush(one, fmt.Sprint("p", i), "1", "x86")
-			var mu sync.Mutex
 			for range 2 {
 				all.Go(func() {
 					if moved, err := s.uploader.Move(t.Context(), p, b.repo); err == nil {
@@ -177,9 +171,7 @@ func TestMoveAtOnce(t *testing.T) {
 			}
 			all.Go(func() {
 				if err := s.uploader.Remove(t.Context(), p); err == nil {
-					mu.Lock()
 					deleted[i]++
-					mu.Unlock()
 				} else if !errors.Is(err, repo.ErrNotFound) {
 					t.Error(err)
 				}

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"packagecloud/internal/auth"
 	"packagecloud/internal/db"
 	"packagecloud/internal/db/dbtest"
 	"packagecloud/internal/format/formattest"
@@ -36,11 +35,7 @@ type moves struct {
 
 func newMoves(t *testing.T, d *db.DB) *moves {
 	m := &moves{system: newSystem(t, d)}
-	m.repositories = [2]repo.Repository{m.repo, {OwnerID: m.user.ID, Owner: "acme", Name: "stable", CreatedAt: time.Now()}}
-	err := d.Update(t.Context(), func(tx *db.Tx) error { return auth.CreateRepository(t.Context(), tx, m.sealer, &m.repositories[1]) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.repositories = [2]repo.Repository{m.repo, m.beside("stable").repo}
 	for i := range 4 {
 		m.add(one, formattest.Package(fmt.Sprint("p", i), "1", []string{"x86", "all"}[i%2], 10))
 		m.add(shelf, formattest.ShelfPackage("book", fmt.Sprint(i), 10))

@@ -61,7 +61,7 @@ func (g *generation) update(ctx context.Context, tx *db.Tx, d *document) error {
 			CreatedAt: g.now, DocumentID: d.row.ID, Encoding: e, ContentType: contentType(d.Document, e),
 		})
 	}
-	// Those of one name are sent by the server, from their segments.
+	// Those of one name become objects when somebody asks for them.
 	if g.composer == nil || g.named != nil {
 		return nil
 	}

@@ -47,12 +47,7 @@ func (h *Handler) storeWhole(ctx context.Context, f db.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return h.storeObject(ctx, f, d.Reader(ctx, publish.Segments{Store: h.Blobs}), publish.Attributes(f), func(sum string) error {
-		if sum != f.SHA256 {
-			return fmt.Errorf("it has the SHA-256 %s, and %s is recorded: run packagecloud-ctl verify", sum, f.SHA256)
-		}
-		return nil
-	})
+	return h.storeObject(ctx, f, d.Reader(ctx, publish.Segments{Store: h.Blobs}), publish.Attributes(f), f.SHA256)
 }
 
 // storeSingle stores the gzip form of a document in place of the document, with
@@ -64,11 +59,12 @@ func (h *Handler) storeSingle(ctx context.Context, f db.File) (string, error) {
 	}
 	a := publish.Attributes(f)
 	a.ContentEncoding = "gzip"
-	return h.storeObject(ctx, f, d.Single().Reader(ctx, publish.Segments{Store: h.Blobs}), a, func(string) error { return nil })
+	return h.storeObject(ctx, f, d.Single().Reader(ctx, publish.Segments{Store: h.Blobs}), a, "")
 }
 
-// storeObject stores bytes under a key of their digest, if that is good.
-func (h *Handler) storeObject(ctx context.Context, f db.File, body io.Reader, a blob.Attributes, good func(sum string) error) (string, error) {
+// storeObject stores bytes under a key of their SHA-256, which must be that
+// wanted, if one is.
+func (h *Handler) storeObject(ctx context.Context, f db.File, body io.Reader, a blob.Attributes, want string) (string, error) {
 	staged, err := h.Blobs.Stage(ctx)
 	if err != nil {
 		return "", err
@@ -79,8 +75,8 @@ func (h *Handler) storeObject(ctx context.Context, f db.File, body io.Reader, a 
 		return "", fmt.Errorf("put it together: %w", err)
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
-	if err := good(sum); err != nil {
-		return "", err
+	if want != "" && sum != want {
+		return "", fmt.Errorf("it has the SHA-256 %s, and %s is recorded: run packagecloud-ctl verify", sum, want)
 	}
 	key := repo.IndexKey(sum, fmt.Sprintf("%d-%s", f.ID, path.Base(f.Path)))
 	return key, staged.Commit(ctx, key, a)
