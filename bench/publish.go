@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,6 +142,7 @@ func rebuild(ctx context.Context, n *node.Node, k kind, size int, all func() (ti
 	if err != nil {
 		return row{}, err
 	}
+	debug.FreeOSMemory() // what the recording left is not the reindex
 	resetPeak()
 	cpu, err := all()
 	return row{
