@@ -35,7 +35,7 @@ const rails = "packagecloud_rails"
 var keys = []key{
 	{
 		name: "external_url", initial: "http://localhost:8080",
-		doc:     "The address under which clients reach the server. It stands in install scripts, repository files and download links, so it must be the one that machines see, behind a proxy that of the proxy. It has no path.",
+		doc:     "The address under which clients reach the server. It stands in install scripts, repository files and download links, so it must be the one that machines see, behind a proxy that of the proxy. It has no path. Documents of npm and Python hold it: after a change, run `packagecloud-ctl reindex-everything`.",
 		example: `'https://packages.example.com'`, setter: originURL(func(c *Config) **url.URL { return &c.ExternalURL }),
 	},
 	{

@@ -1,38 +1,23 @@
 package config
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
+
+	"packagecloud/internal/edge"
 )
 
-func TestSecretIsNeverPrinted(t *testing.T) {
-	const text = "hunter2"
-	c := &Config{DatabaseURL: text, CloudFrontSecret: text}
-	var log bytes.Buffer
-	for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
-		slog.New(h).Info("test", "secret", c.DatabaseURL, "config", c)
-	}
-	marshalled, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	outputs := []string{log.String(), string(marshalled), fmt.Sprint(c.DatabaseURL), c.DatabaseURL.String()}
-	for _, verb := range []string{"%s", "%v", "%+v", "%#v", "%q", "%x", "%X", "%d", "%10s", "%t"} {
-		outputs = append(outputs, fmt.Sprintf(verb, c.DatabaseURL), fmt.Sprintf(verb, *c), fmt.Sprintf(verb, []Secret{text}))
-	}
-	for _, out := range outputs {
-		if strings.Contains(out, text) || strings.Contains(strings.ToLower(out), fmt.Sprintf("%x", text)) {
-			t.Errorf("the secret is in %q", out)
+// TestSecretLengths: what the configuration takes for a secret of links, whoever
+// signs and checks them takes as well.
+func TestSecretLengths(t *testing.T) {
+	for length, want := range map[int]string{edge.MinSecret - 1: "is too short", edge.MinSecret: "", edge.MaxSecret: "", edge.MaxSecret + 1: "is too long"} {
+		secret := strings.Repeat("x", length)
+		_, err := Load("", []string{"PACKAGECLOUD_CLOUDFRONT_SECRET=" + secret})
+		if _, eerr := edge.NewKeys(secret); (err == nil) != (eerr == nil) {
+			t.Errorf("%d characters: the configuration says %v, the signer %v", length, err, eerr)
 		}
-		if !strings.Contains(out, hidden) {
-			t.Errorf("%q does not say that there is a secret", out)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d characters: %v, want %q", length, err, want)
 		}
-	}
-	if c.DatabaseURL.Reveal() != text {
-		t.Errorf("Reveal() = %q", c.DatabaseURL.Reveal())
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"packagecloud/internal/edge"
 )
 
 // valueError says what a value must be, as the rest of a sentence that begins
@@ -362,18 +364,17 @@ func bucket(field func(*Config) *string) setter {
 	})
 }
 
-// minCloudFrontSecret is the least number of characters of the secret. A
-// generated one has 43: 32 bytes in URL-safe base64 without padding.
-const minCloudFrontSecret = 32
-
 func cloudFrontSecret(field func(*Config) *Secret) setter {
 	return secretThat("text", field, func(s string) error {
 		const hint = "run packagecloud-ctl generate-cloudfront-secret"
 		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 			return &valueError{"must not hold spaces or characters other than ASCII", hint}
 		}
-		if len(s) < minCloudFrontSecret {
-			return &valueError{fmt.Sprintf("is too short: it has %d characters and needs %d", len(s), minCloudFrontSecret), hint}
+		if len(s) < edge.MinSecret {
+			return &valueError{fmt.Sprintf("is too short: it has %d characters and needs %d", len(s), edge.MinSecret), hint}
+		}
+		if len(s) > edge.MaxSecret {
+			return &valueError{fmt.Sprintf("is too long: it has %d characters, and may have %d", len(s), edge.MaxSecret), hint}
 		}
 		return nil
 	})
