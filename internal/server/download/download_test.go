@@ -26,6 +26,7 @@ import (
 	"packagecloud/internal/repo"
 	"packagecloud/internal/serve"
 	"packagecloud/internal/upload"
+	"packagecloud/internal/verify"
 )
 
 // links sends clients to a bucket that nobody asks here.
@@ -261,6 +262,45 @@ func TestRedirectsOfNames(t *testing.T) {
 		second, _ := s.do(http.MethodGet, path, nil)
 		if first.Header.Get("Location") != second.Header.Get("Location") {
 			t.Errorf("GET %s leads to %s, then to %s", path, first.Header.Get("Location"), second.Header.Get("Location"))
+		}
+	}
+}
+
+// verify knows the objects that were stored when somebody asked, and tells what
+// is wrong with one.
+func TestVerifyNames(t *testing.T) {
+	s := newSystem(t, func(n *node.Node) { n.Redirect, n.Config.DirectMetadataSize = links{}, 0 })
+	problems := func() (all []verify.Problem) {
+		t.Helper()
+		c := s.node.Config
+		v := verify.Verifier{DB: s.node.DB, Blobs: s.node.Blobs, Formats: s.node.Formats, Origin: c.ExternalURL.Host, URL: c.ExternalURL.String()}
+		if _, err := v.Run(t.Context(), func(p verify.Problem) { all = append(all, p) }); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	const path = "pypi/simple/hello/"
+	s.follow(path)
+	if all := problems(); len(all) > 0 {
+		t.Fatalf("after nothing happened: %v", all)
+	}
+	response, _ := s.do(http.MethodGet, path, nil)
+	key := strings.TrimSuffix(strings.TrimPrefix(response.Header.Get("Location"), "https://cdn.example.com/"), "?t=1")
+	var other bytes.Buffer
+	z := gzip.NewWriter(&other)
+	_, _ = io.WriteString(z, "other contents")
+	_ = z.Close()
+	for want, body := range map[string][]byte{"is no gzip file": []byte("no gzip"), "has other contents": other.Bytes(), "cannot be opened": nil} {
+		if err := s.node.Blobs.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if body != nil {
+			if err := s.node.Blobs.Put(t.Context(), key, body, blob.Attributes{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all := problems(); len(all) != 1 || all[0].Object != key || !strings.Contains(all[0].What, want) {
+			t.Errorf("an object that %s: %v", want, all)
 		}
 	}
 }
