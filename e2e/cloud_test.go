@@ -22,6 +22,7 @@ import (
 	"packagecloud/internal/edge/cloudfronttest"
 	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/provision/awsfake"
+	"packagecloud/internal/tooltest"
 )
 
 // cloud is what a test has in place of AWS: a bucket, behind a front that is as
@@ -134,7 +135,7 @@ func (c *cloud) startEdges(t testing.TB) {
 		c.address = address
 		return
 	}
-	need(t, "the ports 80 and 443 of an address of loopback", false)
+	tooltest.Need(t, "the ports 80 and 443 of an address of loopback", false)
 }
 
 // serverEnvironment is the configuration of a server whose clients are sent to

@@ -27,6 +27,7 @@ import (
 	_ "packagecloud/internal/ctl"
 	"packagecloud/internal/db/dbtest"
 	_ "packagecloud/internal/serve"
+	"packagecloud/internal/tooltest"
 )
 
 // bin is the folder with the programs, built once.
@@ -171,25 +172,13 @@ func freePort(t testing.TB, host string) string {
 	return l.Addr().String()
 }
 
-// need ends the test where something is missing: skipped, but failed in CI.
-func need(t testing.TB, what string, ok bool) {
-	t.Helper()
-	switch {
-	case ok:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("needs %s", what)
-	default:
-		t.Skipf("needs %s", what)
-	}
-}
-
 // needTools needs commands, and root to run them in a sandbox.
 func needTools(t testing.TB, names ...string) {
 	t.Helper()
-	need(t, "root", os.Getuid() == 0)
+	tooltest.Need(t, "root", os.Getuid() == 0)
 	for _, name := range names {
 		_, err := exec.LookPath(name)
-		need(t, name, err == nil)
+		tooltest.Need(t, name, err == nil)
 	}
 }
 
@@ -221,7 +210,7 @@ func (s *instance) script(ctx context.Context, t testing.TB, name string, enviro
 		t.Fatal(err)
 	}
 	if m := toolsLine.FindSubmatch(text); m != nil {
-		c.Env = append(c.Env, "TOOLS="+tools(t, string(m[1])))
+		c.Env = append(c.Env, "TOOLS="+tooltest.Output(t, string(m[1])))
 	}
 	out, err := c.CombinedOutput()
 	if err != nil {
@@ -233,16 +222,6 @@ var (
 	needsLine = regexp.MustCompile(`(?m)^# needs: (.*)$`)
 	toolsLine = regexp.MustCompile(`(?m)^# tools: (.*)$`) // a script of ours that prints the folder TOOLS
 )
-
-// tools installs what a story wants beside what Debian has.
-func tools(t testing.TB, script string, arguments ...string) (folder string) {
-	t.Helper()
-	c := exec.Command(filepath.Join("..", "scripts", script), arguments...)
-	c.Stderr = os.Stderr
-	out, err := c.Output()
-	need(t, "what scripts/"+script+" installs", err == nil)
-	return strings.TrimSpace(string(out))
-}
 
 // TestClients runs every story.
 func TestClients(t *testing.T) {

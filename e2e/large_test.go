@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/tooltest"
 )
 
 // largeSize is the size of a large package, and largeMemory what the server may
@@ -79,7 +80,7 @@ func (s *instance) pushStream(t *testing.T, body io.Reader) (status int, answer 
 func (s *instance) peakMemory(t *testing.T) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
-	need(t, "/proc", err == nil)
+	tooltest.Need(t, "/proc", err == nil)
 	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
 	if m == nil {
 		t.Fatal("the kernel does not tell the memory of a process")

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"packagecloud/internal/tooltest"
 )
 
 // npmPackages are the packages of testdata/npm-tree: NAME@VERSION, and the
@@ -46,7 +48,7 @@ type npmClient struct {
 
 func newNpmClient(t *testing.T, program string, s *instance, token string) *npmClient {
 	t.Helper()
-	c := &npmClient{t: t, program: filepath.Join(tools(t, "npm-clients"), program), home: memory(t)}
+	c := &npmClient{t: t, program: filepath.Join(tooltest.Output(t, "npm-clients"), program), home: memory(t)}
 	registry := s.URL + "/admin/demo/npm/"
 	rc := "registry=" + registry + "\n"
 	if token != "" {
@@ -151,9 +153,9 @@ func (t *talk) Write(p []byte) (int, error) {
 func TestNpmTree(t *testing.T) {
 	for _, name := range []string{"node", "npm"} {
 		_, err := exec.LookPath(name)
-		need(t, name, err == nil)
+		tooltest.Need(t, name, err == nil)
 	}
-	folder := tools(t, "npm-packages", "testdata/npm-tree/packages.txt")
+	folder := tooltest.Output(t, "npm-packages", "testdata/npm-tree/packages.txt")
 	packages := npmPackages(t)
 	manifest, err := os.ReadFile("testdata/npm-tree/package.json")
 	if err != nil {
@@ -271,7 +273,7 @@ func readJSON(t *testing.T, path string, into any) {
 func TestNpmLogin(t *testing.T) {
 	for _, name := range []string{"node", "npm"} {
 		_, err := exec.LookPath(name)
-		need(t, name, err == nil)
+		tooltest.Need(t, name, err == nil)
 	}
 	s := start(t)
 	s.createRepository(t, "demo")

@@ -14,6 +14,7 @@ import (
 	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/format/deb/debtest"
 	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/tooltest"
 )
 
 // ways runs a test with the two places where clients may be sent.
@@ -64,7 +65,7 @@ func TestClientsRedirected(t *testing.T) {
 // TestRedirects goes through what clients do with redirects.
 func TestRedirects(t *testing.T) {
 	needTools(t, "apt-get", "dnf", "dpkg-deb", "rpmbuild", "curl", "wget")
-	need(t, "requests for /usr/bin/python3 (Debian: python3-requests)", exec.Command("/usr/bin/python3", "-c", "import requests").Run() == nil)
+	tooltest.Need(t, "requests for /usr/bin/python3 (Debian: python3-requests)", exec.Command("/usr/bin/python3", "-c", "import requests").Run() == nil)
 	ways(t, func(t *testing.T, c *cloud, s *instance) {
 		way := "S3"
 		if c.domain != "" {

@@ -20,6 +20,7 @@ import (
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/provision"
 	"packagecloud/internal/provision/awsfake"
+	"packagecloud/internal/tooltest"
 )
 
 // TestSetupPage does what the set-up page says, on a machine of its own.
@@ -81,7 +82,7 @@ func TestDoctor(t *testing.T) {
 func TestChangesWhileInstalling(t *testing.T) {
 	needTools(t, "apt-get", "dnf", "python3", "node", "npm", "curl")
 	for _, script := range []string{"python-clients", "npm-clients"} {
-		tools(t, script) // now, and not while the machines install
+		tooltest.Output(t, script) // now, and not while the machines install
 	}
 	c := newCloud(t)
 	c.withFunctions(t)

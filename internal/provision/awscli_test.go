@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"packagecloud/internal/provision"
+	"packagecloud/internal/tooltest"
 )
 
 // awsCLI is AWS's command line, with a fake for AWS.
@@ -26,7 +27,7 @@ func newAWSCLI(t *testing.T, s *site) *awsCLI {
 	t.Helper()
 	server := httptest.NewServer(s.fake)
 	t.Cleanup(server.Close)
-	return &awsCLI{tool(t, "../../scripts/python-tools") + "/aws", append(os.Environ(),
+	return &awsCLI{tooltest.Output(t, "python-tools") + "/aws", append(os.Environ(),
 		"AWS_ENDPOINT_URL="+server.URL, "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AK", "AWS_SECRET_ACCESS_KEY=SK", "AWS_MAX_ATTEMPTS=1", "HOME="+t.TempDir())}
 }
 

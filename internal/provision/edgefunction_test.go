@@ -229,10 +229,4 @@ func TestEdgeUntouched(t *testing.T) {
 			t.Errorf("%s: something was changed", c.what)
 		}
 	}
-	s := newSiteOf(provision.CloudFrontFunction)
-	r := s.runner(nil)
-	r.Settings.Secrets = []string{strings.Repeat("x", 1025)}
-	if _, err := r.Run(t.Context(), provision.Everything); err == nil || !strings.Contains(err.Error(), "has 1025 characters") {
-		t.Error(err)
-	}
 }

@@ -60,7 +60,7 @@ func TestMiniStack(t *testing.T) {
 			races++
 			want = changeDistribution(t, front, first.DistributionID, func(g *types.DistributionConfig) { g.Comment = aws.String(fmt.Sprint("theirs ", races)) })
 		}
-		return e.transport.RoundTrip(r)
+		return e.Transport.RoundTrip(r)
 	})}
 	r := e.runner(c)
 	r.Settings.Secrets = append(r.Settings.Secrets, other)
@@ -184,7 +184,7 @@ func TestMiniStackKilled(t *testing.T) {
 			return r.Run(t.Context(), provision.Everything)
 		}
 		dying := c
-		dying.HTTPClient = &http.Client{Transport: &killer{next: e.transport, n: n, after: true}}
+		dying.HTTPClient = &http.Client{Transport: &killer{next: e.Transport, n: n, after: true}}
 		if _, err := run(dying); err == nil {
 			if n != 11 {
 				t.Errorf("%d changes", n)

@@ -202,7 +202,7 @@ func forMoto(scope provision.Scope, without string) provision.Policy {
 
 func (e *emulator) post(t *testing.T, path, body string) {
 	t.Helper()
-	answer, err := (&http.Client{Transport: e.transport}).Post(e.url+path, "text/plain", strings.NewReader(body))
+	answer, err := (&http.Client{Transport: e.Transport}).Post(e.URL+path, "text/plain", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (e *emulator) operator(t *testing.T, root aws.Config, policy provision.Poli
 		t.Fatal(err)
 	}
 	c := e.config(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey)
-	c.HTTPClient = &http.Client{Transport: refusals{e.transport}}
+	c.HTTPClient = &http.Client{Transport: refusals{e.Transport}}
 	return c
 }
 

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"packagecloud/internal/provision"
 	"packagecloud/internal/provision/awsfake"
+	"packagecloud/internal/tooltest"
 )
 
 // request is one question to scripts/iam-simulate.
@@ -118,14 +118,7 @@ func simulate(t *testing.T, requests []request) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "../../scripts/iam-simulate", path).Output()
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("scripts/iam-simulate: %v", err)
-		}
-		t.Skipf("scripts/iam-simulate: %v", err)
-	}
-	answers := strings.Split(strings.TrimSpace(string(out)), "\n")
+	answers := strings.Split(tooltest.Output(t, "iam-simulate", path), "\n")
 	if len(answers) != len(requests) {
 		t.Fatalf("%d answers to %d requests", len(answers), len(requests))
 	}

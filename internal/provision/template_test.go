@@ -18,6 +18,7 @@ import (
 
 	"packagecloud/internal/edge/function"
 	"packagecloud/internal/provision"
+	"packagecloud/internal/tooltest"
 )
 
 // real are settings with the real function.
@@ -30,23 +31,9 @@ func real(access provision.Access) *provision.Settings {
 	return &s
 }
 
-// tool finds a program of the project's scripts: it is missing at home, which
-// skips the test, or in CI, which fails it.
-func tool(t *testing.T, script string, arguments ...string) string {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), script, arguments...).Output()
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s: %v", script, err)
-		}
-		t.Skipf("%s: %v", script, err)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 // TestLint lets cfn-lint and terraform fmt judge what is written.
 func TestLint(t *testing.T) {
-	programs := tool(t, "../../scripts/python-tools")
+	programs := tooltest.Output(t, "python-tools")
 	for name, s := range variants() {
 		t.Run(name, func(t *testing.T) {
 			text, err := provision.CloudFormation(s)
@@ -288,7 +275,7 @@ func at(v any, path []string) any {
 
 // TestBundle runs the function as CloudFormation carries it.
 func TestBundle(t *testing.T) {
-	node := tool(t, "../../scripts/node-tools") + "/node_modules/.bin/node"
+	node := tooltest.Output(t, "node-tools") + "/node_modules/.bin/node"
 	text, err := provision.CloudFormation(real(""))
 	if err != nil {
 		t.Fatal(err)

@@ -2,12 +2,7 @@ package s3blob
 
 import (
 	"bytes"
-	"net"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -16,52 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/provision/emulators"
 )
-
-// motoAddress is the address of a moto, an S3 that knows what versitygw does not:
-// storage classes and encryption. It ends with the test.
-func motoAddress(t *testing.T) string {
-	t.Helper()
-	programs, err := exec.CommandContext(t.Context(), "../../../scripts/python-tools", "emulators").Output()
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("scripts/python-tools: %v", err)
-		}
-		t.Skipf("scripts/python-tools: %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	var log bytes.Buffer
-	c := exec.CommandContext(t.Context(), strings.TrimSpace(string(programs))+"/moto_server", "-H", "127.0.0.1", "-p", port)
-	c.Dir, c.Stdout, c.Stderr, c.WaitDelay = t.TempDir(), &log, &log, time.Second
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
-	for range 600 {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			conn.Close()
-			return address
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("moto does not start")
-	return ""
-}
 
 // TestRestampKeepsClass: the storage class of an object and its encryption are
 // kept, whether one request copies it or many do. (moto takes no lock for a copy
 // and loses the bucket key of an upload of several parts.)
 func TestRestampKeepsClass(t *testing.T) {
-	endpoint := "http://" + motoAddress(t)
+	endpoint := emulators.Moto(t).URL // versitygw has neither classes nor keys
 	client := s3.New(s3.Options{BaseEndpoint: &endpoint, Region: "us-east-1", UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
 	bucket := "classes"
 	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {

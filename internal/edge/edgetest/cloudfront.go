@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"packagecloud/internal/tooltest"
 )
 
 // NJS runs CloudFront functions by Debian's njs, an engine of the family that
@@ -19,7 +21,7 @@ type NJS struct{ program string }
 func NewNJS(t testing.TB) *NJS {
 	t.Helper()
 	program, err := exec.LookPath("njs")
-	Need(t, "njs", err == nil)
+	tooltest.Need(t, "njs", err == nil)
 	return &NJS{program}
 }
 

@@ -11,22 +11,12 @@ package edgetest
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
-)
 
-var tools = sync.OnceValues(func() (string, error) {
-	gomod, err := exec.Command("go", "env", "GOMOD").Output()
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.Command(filepath.Join(filepath.Dir(strings.TrimSpace(string(gomod))), "scripts", "node-tools"), "--installed").Output()
-	return strings.TrimSpace(string(out)), err
-})
+	"packagecloud/internal/tooltest"
+)
 
 // Node is the path of the Node.js that Lambda runs the function with. Where it
 // is missing the test is skipped, and fails in CI.
@@ -38,21 +28,7 @@ func Node(t testing.TB) string {
 // packages is the folder that scripts/node-tools makes.
 func packages(t testing.TB) string {
 	t.Helper()
-	folder, err := tools()
-	Need(t, "what scripts/node-tools installs", err == nil)
-	return folder
-}
-
-// Need ends the test where something is missing: skipped, but failed in CI.
-func Need(t testing.TB, what string, ok bool) {
-	t.Helper()
-	switch {
-	case ok:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("needs %s", what)
-	default:
-		t.Skipf("needs %s", what)
-	}
+	return tooltest.Output(t, "node-tools", "--installed")
 }
 
 // output is what a process says, which may be read while it goes on.

@@ -17,6 +17,7 @@ import (
 	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/edge/function"
+	"packagecloud/internal/tooltest"
 )
 
 // request is method, path and query as sent.
@@ -93,7 +94,7 @@ func (p pipe) check(t testing.TB, requests []request) []verdict {
 func cloudFront(t testing.TB, now int64, secrets ...string) checker {
 	t.Helper()
 	njs, err := exec.LookPath("njs")
-	edgetest.Need(t, "njs", err == nil)
+	tooltest.Need(t, "njs", err == nil)
 	dir := t.TempDir()
 	store := map[string]string{}
 	for _, s := range secrets {

@@ -12,18 +12,12 @@ import (
 	"testing"
 
 	"packagecloud/internal/provision/awsfake"
+	"packagecloud/internal/tooltest"
 )
 
 // TestJudge lets AWS's SDK for Python call everything.
 func TestJudge(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "../../../scripts/python-tools").Output()
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("scripts/python-tools: %v", err)
-		}
-		t.Skipf("scripts/python-tools: %v", err)
-	}
-	python := strings.TrimSpace(string(out)) + "/python3"
+	python := tooltest.Output(t, "python-tools") + "/python3"
 	for name, fake := range map[string]*awsfake.Fake{"at once": awsfake.New("eu-central-1", "packages"), "slow": slow()} {
 		t.Run(name, func(t *testing.T) {
 			fake.RunEdgeFunction = runEdge
