@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -55,7 +56,11 @@ func benchEdge(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := []row{flight}
+	full, err := e.fullCache(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := []row{flight, full}
 	for _, size := range edgeSizes {
 		r, err := e.compare(ctx, size)
 		if err != nil {
@@ -72,6 +77,8 @@ type benchedEdge struct {
 	node         *benchNode
 	origin       *counter
 	keys         *edge.Keys
+	program      string // packagecloud
+	environment  []string
 	edge, nginx  *exec.Cmd
 	at, nginxAt  string // host:port
 	secret, word string // of the edge, of nginx
@@ -93,8 +100,7 @@ func startEdge(ctx context.Context) (e *benchedEdge, err error) {
 	if e.keys, err = edge.NewKeys(e.secret); err != nil {
 		return e, err
 	}
-	var environment []string
-	if e.node, e.origin, environment, err = openBucket(ctx); err != nil {
+	if e.node, e.origin, e.environment, err = openBucket(ctx); err != nil {
 		return e, err
 	}
 	if err := e.store(ctx); err != nil {
@@ -103,7 +109,12 @@ func startEdge(ctx context.Context) (e *benchedEdge, err error) {
 	if err := e.startNginx(ctx); err != nil {
 		return e, err
 	}
-	return e, e.startOurs(ctx, environment)
+	e.program = filepath.Join(e.dir, "packagecloud")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", e.program, "./cmd/packagecloud").CombinedOutput(); err != nil {
+		return e, fmt.Errorf("%w: %s", err, out)
+	}
+	e.edge, e.at, err = e.startOurs(ctx, "cache")
+	return e, err
 }
 
 // store puts the files into the bucket and into the folder of nginx.
@@ -165,18 +176,16 @@ func (e *benchedEdge) startNginx(ctx context.Context) (err error) {
 	return err
 }
 
-func (e *benchedEdge) startOurs(ctx context.Context, environment []string) (err error) {
-	program := filepath.Join(e.dir, "packagecloud")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/packagecloud").CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+// startOurs starts an edge with a cache of its own.
+func (e *benchedEdge) startOurs(ctx context.Context, cache string, more ...string) (*exec.Cmd, string, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, "", err
 	}
-	if e.at, err = freeAddress(ctx); err != nil {
-		return err
-	}
-	environment = append(environment, "PACKAGECLOUD_CLOUDFRONT_SECRET="+e.secret, "PACKAGECLOUD_EDGE_LISTEN_ADDRESS="+e.at,
-		"PACKAGECLOUD_EDGE_CACHE_DIRECTORY="+filepath.Join(e.dir, "cache"), "PACKAGECLOUD_DATA_DIRECTORY="+e.dir)
-	e.edge, err = e.start(ctx, e.at, environment, program, "edge")
-	return err
+	environment := append(slices.Clone(e.environment), "PACKAGECLOUD_CLOUDFRONT_SECRET="+e.secret, "PACKAGECLOUD_EDGE_LISTEN_ADDRESS="+address,
+		"PACKAGECLOUD_EDGE_CACHE_DIRECTORY="+filepath.Join(e.dir, cache), "PACKAGECLOUD_DATA_DIRECTORY="+e.dir)
+	c, err := e.start(ctx, address, append(environment, more...), e.program, "edge")
+	return c, address, err
 }
 
 // start runs a server on the first core, until it answers.
@@ -205,17 +214,20 @@ func freeAddress(ctx context.Context) (string, error) {
 }
 
 func (e *benchedEdge) stop() {
-	for _, c := range []*exec.Cmd{e.edge, e.nginx} {
-		if c != nil {
-			_ = c.Process.Signal(os.Interrupt)
-			_ = c.Wait()
-		}
-	}
+	end(e.edge)
+	end(e.nginx)
 	if e.origin != nil {
 		e.origin.Close()
 		e.node.forget()
 	}
 	_ = os.RemoveAll(e.dir)
+}
+
+func end(c *exec.Cmd) {
+	if c != nil {
+		_ = c.Process.Signal(os.Interrupt)
+		_ = c.Wait()
+	}
 }
 
 // ours and nginxs are what a client asks for.
@@ -260,6 +272,47 @@ func (e *benchedEdge) singleFlight(ctx context.Context) (row, error) {
 		fmt.Sprintf("%d requests to the origin, %.0f MB/s, %s peak memory", e.origin.requests.Load()-before, float64(edgeClients*size)/1e6/took.Seconds(), mebibytes(peakOf(e.edge.Process.Pid))),
 		"one download takes one request to the origin, or two",
 	}, nil
+}
+
+// fullCache fetches more through another edge than its cache may have, twice.
+func (e *benchedEdge) fullCache(ctx context.Context) (row, error) {
+	const size, limit = 50_000, 32 << 20
+	say("edge: more files than the cache has room for")
+	c, address, err := e.startOurs(ctx, "small", fmt.Sprint("PACKAGECLOUD_EDGE_CACHE_SIZE=", limit), fmt.Sprint("PACKAGECLOUD_EDGE_MEMORY_SIZE=", limit/4))
+	defer end(c)
+	if err != nil {
+		return row{}, err
+	}
+	var peaks [2]int64
+	for i := range peaks {
+		for _, key := range e.files[size] {
+			if err := fetch(ctx, http.DefaultClient, "http://"+address+e.ours(key), size); err != nil {
+				return row{}, err
+			}
+		}
+		peaks[i] = peakOf(c.Process.Pid)
+	}
+	kept, err := folderSize(filepath.Join(e.dir, "small"))
+	return row{
+		fmt.Sprintf("edge: %d MB of files through a cache of %s, twice", len(e.files[size])*size/1_000_000, mebibytes(limit)),
+		fmt.Sprintf("%s peak memory, %s after the first time", mebibytes(peaks[1]), mebibytes(peaks[0])),
+		fmt.Sprintf("%s are kept in memory, %s on the disk", mebibytes(limit/4), mebibytes(kept)),
+	}, err
+}
+
+// folderSize is how many bytes the files of a folder have.
+func folderSize(path string) (n int64, err error) {
+	err = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			n += info.Size()
+		}
+		return err
+	})
+	return n, err
 }
 
 func fetch(ctx context.Context, client *http.Client, url string, size int64) error {
