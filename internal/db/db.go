@@ -23,7 +23,6 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
-	_ "modernc.org/sqlite" // driver "sqlite"
 
 	"packagecloud/internal/repo"
 )
@@ -92,7 +91,11 @@ func openPostgres(dsn string) (*DB, error) {
 func openSQLite(path string) (*DB, error) {
 	connect := func(extra string) (*sql.DB, error) {
 		pragmas := "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16384)"
-		return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas+extra)
+		c, err := prepareSQLite("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas + extra)
+		if err != nil {
+			return nil, err
+		}
+		return sql.OpenDB(c), nil
 	}
 	write, err := connect("&_txlock=immediate")
 	if err != nil {
