@@ -56,10 +56,10 @@ func (t *Tx) ForgetPackages(ctx context.Context, before time.Time, limit int, no
 	}
 	// Dooming locks the rows of the blobs: an upload that wants one of them
 	// waits, and then takes the doom away again.
-	doom := fmt.Sprintf(`UPDATE blobs SET doomed_at = %d WHERE doomed_at IS NULL AND sha256 IN (SELECT f.sha256 FROM package_files f WHERE f.package_id`, millis(now))
 	for _, id := range ids {
-		_, err := t.q.ExecContext(ctx, doom+` = $1) AND NOT EXISTS (
-			SELECT 1 FROM package_files o WHERE o.sha256 = blobs.sha256 AND o.package_id <> $1)`, id)
+		_, err := t.q.ExecContext(ctx, `UPDATE blobs SET doomed_at = $2 WHERE doomed_at IS NULL
+			AND sha256 IN (SELECT f.sha256 FROM package_files f WHERE f.package_id = $1)
+			AND NOT EXISTS (SELECT 1 FROM package_files o WHERE o.sha256 = blobs.sha256 AND o.package_id <> $1)`, id, millis(now))
 		if err != nil {
 			return 0, fmt.Errorf("doom the files of package %d: %w", id, err)
 		}

@@ -182,22 +182,42 @@ func (t *Tx) MarkIndexed(ctx context.Context, ids []int64) error {
 
 // MarkRetired notes that the live generation lists packages no more.
 func (t *Tx) MarkRetired(ctx context.Context, ids []int64, now time.Time) error {
-	return t.each(ctx, "mark packages as retired", fmt.Sprintf(`UPDATE packages SET retired_at = %d WHERE retired_at IS NULL AND id`, millis(now)), ids)
+	return t.each(ctx, "mark packages as retired", `UPDATE packages SET retired_at = $1 WHERE retired_at IS NULL AND id`, ids, millis(now))
 }
 
-// each runs a statement that ends in a column for many ids.
-func (t *Tx) each(ctx context.Context, act, statement string, ids []int64) error {
-	for chunk := range slices.Chunk(ids, 500) {
-		var list strings.Builder
-		for i, id := range chunk {
-			if i > 0 {
-				list.WriteByte(',')
+// batches are how many ids statements take at once, so that there are few
+// statements: prepared ones are kept.
+var batches = []int{512, 32, 1}
+
+// each runs a statement that ends in a column for many ids. Its own arguments
+// come first.
+func (t *Tx) each(ctx context.Context, act, statement string, ids []int64, args ...any) error {
+	for _, size := range batches {
+		text := statement + oneOf(len(args)+1, size)
+		for ; len(ids) >= size; ids = ids[size:] {
+			all := slices.Clip(args)
+			for _, id := range ids[:size] {
+				all = append(all, id)
 			}
-			list.WriteString(strconv.FormatInt(id, 10))
-		}
-		if _, err := t.q.ExecContext(ctx, statement+" IN ("+list.String()+")"); err != nil {
-			return fmt.Errorf("%s: %w", act, err)
+			if _, err := t.q.ExecContext(ctx, text, all...); err != nil {
+				return fmt.Errorf("%s: %w", act, err)
+			}
 		}
 	}
 	return nil
+}
+
+// oneOf is an IN with so many arguments, numbered from first on.
+func oneOf(first, n int) string {
+	var list strings.Builder
+	list.WriteString(" IN (")
+	for i := range n {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteByte('$')
+		list.WriteString(strconv.Itoa(first + i))
+	}
+	list.WriteByte(')')
+	return list.String()
 }

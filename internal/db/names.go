@@ -92,7 +92,7 @@ func (r Reader) EachName(ctx context.Context, scopeID, from, to int64, yield fun
 
 // MarkListed notes of which lists a new generation has documents.
 func (t *Tx) MarkListed(ctx context.Context, ids []int64, listed bool) error {
-	return t.each(ctx, "mark names", fmt.Sprintf(`UPDATE names SET listed = %t WHERE id`, listed), ids)
+	return t.each(ctx, "mark names", `UPDATE names SET listed = $1 WHERE id`, ids, listed)
 }
 
 // RelistAll records that every list of a scope must be rendered from the rows.

@@ -90,6 +90,10 @@ func (s Selection) where() (string, []any) {
 		}
 	}
 	add("p.type = $%d", string(s.Type))
+	if s.OS != "" && s.Name == "" {
+		// Lets SQLite begin with the scopes. The index of names is better still.
+		conditions = append(conditions, "s.repository_id = $1")
+	}
 	add("s.os = $%d", s.OS)
 	add("s.version = $%d", s.Version)
 	add("p.name = $%d", s.Name)
@@ -111,9 +115,16 @@ func (r Reader) Packages(ctx context.Context, sel Selection, page Page) ([]repo.
 	if err != nil {
 		return nil, 0, fmt.Errorf("count packages: %w", err)
 	}
-	limit := fmt.Sprintf(" ORDER BY p.id LIMIT $%d OFFSET $%d", len(args)+1, len(args)+2)
-	all, err := collect(ctx, r.q, "packages", scanPackage, `SELECT `+packageColumns+packageTables+where+limit, append(args, page.Size, page.offset())...)
+	query, args := sel.page(page)
+	all, err := collect(ctx, r.q, "packages", scanPackage, query, args...)
 	return all, total, err
+}
+
+// page is the query for a page of what is selected.
+func (s Selection) page(p Page) (string, []any) {
+	where, args := s.where()
+	limit := fmt.Sprintf(" ORDER BY p.id LIMIT $%d OFFSET $%d", len(args)+1, len(args)+2)
+	return `SELECT ` + packageColumns + packageTables + where + limit, append(args, p.Size, p.offset())
 }
 
 // Package finds the newest of the selected packages, with all its files.
@@ -137,12 +148,14 @@ func (r Reader) PackageByID(ctx context.Context, id int64) (repo.Package, error)
 	return p, err
 }
 
+// byFilename leads by the scope, which is small, to the index of file names.
+const byFilename = `SELECT ` + packageColumns + packageTables + `
+	WHERE p.deleted_at IS NULL AND s.repository_id = $1 AND s.os = $2 AND s.version = $3 AND p.namespace = $4 AND p.filename = $5`
+
 // PackageByFilename finds the package of a distribution version that has a
 // file name within a namespace, with all its files.
 func (r Reader) PackageByFilename(ctx context.Context, repositoryID int64, os, version, namespace, filename string) (repo.Package, error) {
-	p, err := scanPackage(r.q.QueryRowContext(ctx, `SELECT `+packageColumns+packageTables+`
-		WHERE p.deleted_at IS NULL AND p.repository_id = $1 AND s.os = $2 AND s.version = $3 AND p.namespace = $4 AND p.filename = $5`,
-		repositoryID, os, version, namespace, filename))
+	p, err := scanPackage(r.q.QueryRowContext(ctx, byFilename, repositoryID, os, version, namespace, filename))
 	if err := found(err, "package "+filename); err != nil {
 		return p, err
 	}
