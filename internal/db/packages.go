@@ -109,15 +109,26 @@ func (s Selection) where() (string, []any) {
 // Packages lists selected packages in the order in which they were pushed, and
 // tells how many there are in all.
 func (r Reader) Packages(ctx context.Context, sel Selection, page Page) ([]repo.Package, int64, error) {
-	where, args := sel.where()
+	query, args := sel.count()
 	var total int64
-	err := r.q.QueryRowContext(ctx, `SELECT count(*) FROM packages p JOIN scopes s ON s.id = p.scope_id`+where, args...).Scan(&total)
+	err := r.q.QueryRowContext(ctx, query, args...).Scan(&total)
 	if err != nil {
 		return nil, 0, fmt.Errorf("count packages: %w", err)
 	}
-	query, args := sel.page(page)
+	query, args = sel.page(page)
 	all, err := collect(ctx, r.q, "packages", scanPackage, query, args...)
 	return all, total, err
+}
+
+// count is the query for the number of what is selected. It looks at scopes only
+// if it must: once for every package.
+func (s Selection) count() (string, []any) {
+	where, args := s.where()
+	tables := ` FROM packages p`
+	if s.OS != "" || s.Version != "" {
+		tables += ` JOIN scopes s ON s.id = p.scope_id`
+	}
+	return `SELECT count(*)` + tables + where, args
 }
 
 // page is the query for a page of what is selected.
@@ -205,22 +216,32 @@ type Versions struct {
 }
 
 // PackageVersions lists the names among the selected packages, apart by
-// distribution version and architecture.
+// distribution version and architecture, and tells how many there are in all.
 func (r Reader) PackageVersions(ctx context.Context, sel Selection, page Page) ([]Versions, int64, error) {
-	where, args := sel.where()
-	grouped := ` FROM packages p JOIN scopes s ON s.id = p.scope_id` + where + ` GROUP BY p.name, p.type, s.os, s.version, p.architecture`
 	var total int64
-	if err := r.q.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1`+grouped+`) n`, args...).Scan(&total); err != nil {
-		return nil, 0, fmt.Errorf("count package names: %w", err)
-	}
 	scan := func(s scanner) (v Versions, err error) {
-		err = s.Scan(&v.Name, &v.Type, &v.OS, &v.Version, &v.Architecture, &v.Count)
+		err = s.Scan(&v.Name, &v.Type, &v.OS, &v.Version, &v.Architecture, &v.Count, &total)
 		return v, err
 	}
-	limit := fmt.Sprintf(" ORDER BY p.name, p.type, s.os, s.version, p.architecture LIMIT $%d OFFSET $%d", len(args)+1, len(args)+2)
-	all, err := collect(ctx, r.q, "package names", scan,
-		`SELECT p.name, p.type, s.os, s.version, p.architecture, count(*)`+grouped+limit, append(args, page.Size, page.offset())...)
+	query, args := r.namesQuery(sel, page)
+	all, err := collect(ctx, r.q, "package names", scan, query, args...)
+	if err == nil && len(all) == 0 && page.Number > 1 { // beyond the end, no row tells the total
+		_, total, err = r.PackageVersions(ctx, sel, Page{Number: 1, Size: 1})
+	}
 	return all, total, err
+}
+
+// namesQuery is the query for a page of the names among what is selected.
+func (r Reader) namesQuery(sel Selection, p Page) (string, []any) {
+	where, args := sel.where()
+	index := ""
+	if !r.postgres {
+		// It has all columns. SQLite would take another one and look at the packages.
+		index = " INDEXED BY packages_names"
+	}
+	const columns = `p.name, p.type, s.os, s.version, p.architecture`
+	return fmt.Sprintf(`SELECT `+columns+`, count(*), count(*) OVER () FROM packages p%s JOIN scopes s ON s.id = p.scope_id`+where+
+		` GROUP BY `+columns+` ORDER BY `+columns+` LIMIT $%d OFFSET $%d`, index, len(args)+1, len(args)+2), append(args, p.Size, p.offset())
 }
 
 // InsertPackage records a package and sets its ID. A file name that its scope

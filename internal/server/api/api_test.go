@@ -540,6 +540,11 @@ func TestLists(t *testing.T) {
 			t.Errorf("%s: %v, not %s", path, got, want)
 		}
 	}
+	for query, want := range map[string]string{"?per_page=1": "2", "?per_page=1&page=2": "2", "?page=7": "2"} {
+		if got := s.do(request{path: r + "/packages/deb.json" + query, user: s.alice}).header.Get("Total"); got != want {
+			t.Errorf("%s: %s names in all, not %s", query, got, want)
+		}
+	}
 	s.want(request{path: r + "/package/rpm/el/9/world/x86_64/1.0/1.json", user: s.alice}, 200, "*")
 	s.want(request{path: r + "/package/rpm/el/9/world/x86_64/1.0/2.json", user: s.alice}, 404, "*")
 }
