@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
@@ -64,9 +63,9 @@ func runEdge(ctx context.Context, c *config.Config, log *slog.Logger, out io.Wri
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.EdgeListenAddress)
+	listener, err := bind(ctx, c.EdgeListenAddress, "choose another by edge_listen_address (PACKAGECLOUD_EDGE_LISTEN_ADDRESS)")
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", c.EdgeListenAddress, err)
+		return err
 	}
 	h := &proxy.Handler{Keys: keys, Cache: cache, Log: log, Memory: c.EdgeMemorySize}
 	counting, stop := context.WithCancel(ctx)

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"packagecloud/internal/auth"
@@ -75,9 +76,9 @@ func Handler(n *node.Node) http.Handler {
 func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error {
 	c := n.Config
 	handler := Handler(n)
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.ListenAddress)
+	listener, err := bind(ctx, c.ListenAddress, "choose another by listen_address, and tell clients of it by external_url (PACKAGECLOUD_LISTEN_ADDRESS, PACKAGECLOUD_EXTERNAL_URL)")
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", c.ListenAddress, err)
+		return err
 	}
 	forget, err := writePID(c.PIDFile)
 	if err != nil {
@@ -113,6 +114,19 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 		first.print(out, c.ExternalURL.String())
 	}
 	return listen(ctx, c, n.Log, handler, listener, nil)
+}
+
+// bind listens on an address. Where another program does so already, the error
+// tells people what they can do about it.
+func bind(ctx context.Context, address, remedy string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("another program listens on %s: end it, or %s", address, remedy)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return l, nil
 }
 
 // listen serves HTTP until the context ends. quicken, which may be nil, is for
