@@ -274,7 +274,8 @@ func TestLambdaWithoutKMS(t *testing.T) {
 			f := startLambda(t, kms.Config(secret))
 			start := time.Now()
 			got := invoke(t, f, good)
-			if took := time.Since(start); took > 4*time.Second {
+			// CloudFront gives up after 5 seconds; two attempts take 3.7.
+			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("the first answer took %s", took)
 			}
 			if got.Status != c.first {
