@@ -193,6 +193,9 @@ var batches = []int{512, 32, 1}
 // come first.
 func (t *Tx) each(ctx context.Context, act, statement string, ids []int64, args ...any) error {
 	for _, size := range batches {
+		if len(ids) < size {
+			continue
+		}
 		text := statement + oneOf(len(args)+1, size)
 		for ; len(ids) >= size; ids = ids[size:] {
 			all := slices.Clip(args)

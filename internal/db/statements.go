@@ -21,6 +21,8 @@ func prepareSQLite(dsn string) (driver.Connector, error) {
 	return preparing{c}, err
 }
 
+var errDriver = errors.New("the driver of SQLite has changed: what it makes lacks methods")
+
 // Connect implements driver.Connector.
 func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := p.Connector.Connect(ctx)
@@ -29,7 +31,7 @@ func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	full, ok := c.(sqliteConn)
 	if !ok {
-		return nil, errors.Join(errors.New("the driver of SQLite has changed: its connections lack methods"), c.Close())
+		return nil, errors.Join(errDriver, c.Close())
 	}
 	return &preparingConn{sqliteConn: full, statements: make(map[string]*statement)}, nil
 }
@@ -113,7 +115,7 @@ func (c *preparingConn) statement(ctx context.Context, query string) (*statement
 	}
 	full, ok := prepared.(sqliteStatement)
 	if !ok {
-		return nil, prepared.Close()
+		return nil, errors.Join(errDriver, prepared.Close())
 	}
 	s := &statement{sqliteStatement: full}
 	c.statements[query] = s

@@ -44,6 +44,17 @@ func (s *twins) path(key string) string {
 	return u.RequestURI()
 }
 
+// cached is a package that the cache has.
+func (s *twins) cached(t testing.TB, size int) (key string, body []byte) {
+	t.Helper()
+	key, body = s.origin.put("packages", size)
+	if _, _, err := s.get(t, "GET", key); err != nil {
+		t.Fatal(err)
+	}
+	s.waitStored(t, 1)
+	return key, body
+}
+
 // waitStored waits until so many objects are in the cache.
 func (s *twins) waitStored(t testing.TB, objects int64) {
 	t.Helper()
@@ -216,11 +227,7 @@ func TestQuickComesBack(t *testing.T) {
 // answer.
 func TestQuickCutsOff(t *testing.T) {
 	s := startTwins(t)
-	key, body := s.origin.put("packages", 3000)
-	if _, _, err := s.get(t, "GET", key); err != nil {
-		t.Fatal(err)
-	}
-	s.waitStored(t, 1)
+	key, body := s.cached(t, 3000)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,11 +246,7 @@ func TestQuickCutsOff(t *testing.T) {
 // The end of a server waits for the answer to a slow client.
 func TestQuickShutdown(t *testing.T) {
 	s := startTwins(t)
-	key, body := s.origin.put("packages", maxSmall)
-	if _, _, err := s.get(t, "GET", key); err != nil {
-		t.Fatal(err)
-	}
-	s.waitStored(t, 1)
+	key, body := s.cached(t, maxSmall)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
