@@ -17,7 +17,7 @@ lint: ## check style, layers and common mistakes
 vuln: ## look for known vulnerabilities
 	scripts/vulncheck
 
-fuzz: ## run every fuzz target for a few seconds
+fuzz: ## run every fuzz target on some thousand new inputs
 	scripts/fuzz
 
 soak: ## the long drill: ten rounds of torture and kill -9
