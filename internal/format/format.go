@@ -207,7 +207,7 @@ type EntryPoint struct {
 	Sign Signature
 	// Pair is the Path of the file that this one must match, where clients
 	// fetch the two one after the other (Release, for Release.gpg). It comes
-	// earlier among the entry points.
+	// earlier among the entry points. Named formats cannot have it.
 	Pair string
 }
 

@@ -137,6 +137,7 @@ func listen(ctx context.Context, c *config.Config, log *slog.Logger, handler htt
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		ConnContext:       download.ConnContext,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	if quicken != nil && c.TLSCertificateFile == "" {

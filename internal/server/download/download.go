@@ -142,26 +142,40 @@ func (h *Handler) indexFile(r *http.Request, scope *generation, req format.Reque
 	}
 	for _, p := range req.Paths {
 		f, err := h.liveFile(r.Context(), scope, p)
-		if errors.Is(err, repo.ErrNotFound) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, repo.ErrNotFound):
+		case err != nil:
 			return db.File{}, err
-		}
-		if f.Pair == "" {
-			h.pairs.saw(r, scope.scopeID, req.Paths, scope.number)
+		case f.Pair != "":
+			return h.paired(r, scope, req, f)
+		case scope.paired[p] && r.Method == http.MethodGet:
+			return h.first(r, scope, req, f)
+		default:
 			return f, nil
 		}
-		return h.paired(r, scope, req, f)
 	}
 	return db.File{}, fmt.Errorf("%s in %s/%s: %w", req.Paths[0], req.OS, req.Version, repo.ErrNotFound)
+}
+
+// first is a file whose pair will be fetched next. Where the client got one of a
+// newer generation meanwhile, this node did not know that yet.
+func (h *Handler) first(r *http.Request, scope *generation, req format.Request, f db.File) (db.File, error) {
+	if h.pairs.give(r, keyOfPair(r, scope.scopeID, req, f.Path), scope.number) {
+		return f, nil
+	}
+	h.caches.live.Invalidate(scope.scopeID)
+	newer, err := load(r.Context(), h.caches.live, scope.scopeID, h.generation)
+	if err != nil || newer.number <= scope.number {
+		return f, err
+	}
+	return h.indexFile(r, newer, req)
 }
 
 // paired finds a file that must match the one that the client fetched just
 // before, which may belong to the generation before this one.
 func (h *Handler) paired(r *http.Request, scope *generation, req format.Request, f db.File) (db.File, error) {
-	number, ok := h.pairs.seen(r, scope.scopeID, f.Pair)
-	if !ok || number >= scope.number || number >= f.Generation {
+	number := h.pairs.fetch(r, keyOfPair(r, scope.scopeID, req, f.Pair))
+	if number == 0 || number >= scope.number || number >= f.Generation {
 		return f, nil
 	}
 	// Another path may have answered the request then.
@@ -253,6 +267,7 @@ type generation struct {
 	apart    bool
 	byPath   map[string]db.File
 	byDigest map[string]db.File
+	paired   map[string]bool // files that others must match, by path
 }
 
 // fileLife is how long a package file that was found is believed to be there.

@@ -64,6 +64,8 @@ func (b bucket) Compose(ctx context.Context, key string, parts []blob.Part, a bl
 type system struct {
 	t    *testing.T
 	node *node.Node
+	user repo.User
+	repo repo.Repository
 	url  string
 	deb  *repo.Package
 }
@@ -100,27 +102,31 @@ func newSystem(t *testing.T, change func(*node.Node)) *system {
 	if change != nil {
 		change(n)
 	}
-	push := func(name, os, version string, body []byte) *repo.Package {
-		f, err := n.Uploader.Receive(t.Context(), name, bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		v, _ := n.Catalog().Find(os, version)
-		p, err := n.Uploader.Push(t.Context(), upload.Push{Repository: r, Distro: v, User: user.User, File: f})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	s.deb = push("x", "ubuntu", "jammy", debtest.Package{Name: "libstdc++x"}.Build())
-	push("x", "el", "9", rpmtest.Package{}.Build())
-	push("hello-1.0-py3-none-any.whl", "python", "", pytest.Wheel("hello", "1.0", ""))
+	s.user, s.repo = user.User, r
+	s.deb = s.push("x", "ubuntu", "jammy", debtest.Package{Name: "libstdc++x"}.Build())
+	s.push("x", "el", "9", rpmtest.Package{}.Build())
+	s.push("hello-1.0-py3-none-any.whl", "python", "", pytest.Wheel("hello", "1.0", ""))
 	server := httptest.NewServer(serve.Handler(n))
 	t.Cleanup(server.Close)
 	s.url = server.URL + "/acme/demo/"
 	s.publish()
 	return s
+}
+
+// push uploads a package, which publish will publish.
+func (s *system) push(name, os, version string, body []byte) *repo.Package {
+	s.t.Helper()
+	f, err := s.node.Uploader.Receive(s.t.Context(), name, bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	v, _ := s.node.Catalog().Find(os, version)
+	p, err := s.node.Uploader.Push(s.t.Context(), upload.Push{Repository: s.repo, Distro: v, User: s.user, File: f})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
 }
 
 func (s *system) publish() {
@@ -351,5 +357,51 @@ func TestDownload(t *testing.T) {
 	}
 	if response, _ := s.do(http.MethodPost, files[0], nil); response.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %s", response.Status)
+	}
+}
+
+// TestPairsOfNeighbours lets a generation go live between what dnf fetches first
+// and its signature, while another machine at the same address begins. dnf opens
+// a connection for each.
+func TestPairsOfNeighbours(t *testing.T) {
+	s := newSystem(t, nil)
+	apart := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func(name string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"el/9/x86_64/repodata/"+name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := apart.Do(r)
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("GET %s: %s %v", name, response.Status, err)
+		}
+		return string(body)
+	}
+	first, signature := get("repomd.xml"), get("repomd.xml.asc")
+	if get("repomd.xml") != first {
+		t.Fatal("repomd.xml changes by itself")
+	}
+	s.push("y", "el", "9", rpmtest.Package{Name: "second"}.Build())
+	s.publish()
+	var neighbour [2]string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		neighbour[0] = get("repomd.xml")
+		neighbour[1] = get("repomd.xml.asc")
+	}()
+	time.Sleep(20 * time.Millisecond) // let the neighbour be first, as it can be
+	if get("repomd.xml.asc") != signature {
+		t.Error("the signature is of another generation than repomd.xml")
+	}
+	<-done
+	if neighbour[0] == first || neighbour[1] == signature {
+		t.Error("the neighbour got the generation before")
 	}
 }

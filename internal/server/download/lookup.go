@@ -55,7 +55,7 @@ func (h *Handler) scopeID(ctx context.Context, k scopeKey) (int64, error) {
 
 // generation reads the live generation of a scope, from one snapshot.
 func (h *Handler) generation(ctx context.Context, scopeID int64) (*generation, error) {
-	g := &generation{scopeID: scopeID, byPath: make(map[string]db.File), byDigest: make(map[string]db.File)}
+	g := &generation{scopeID: scopeID, byPath: make(map[string]db.File), byDigest: make(map[string]db.File), paired: make(map[string]bool)}
 	err := h.DB.View(ctx, func(tx *db.Tx) error {
 		s, err := tx.ScopeByID(ctx, scopeID)
 		if err != nil {
@@ -69,6 +69,7 @@ func (h *Handler) generation(ctx context.Context, scopeID int64) (*generation, e
 		for _, f := range files {
 			g.byPath[f.Path] = f
 			g.byDigest[f.SHA256] = f
+			g.paired[f.Pair] = true
 		}
 		return err
 	})
