@@ -17,10 +17,11 @@ import (
 
 // The ids of the distributions that tests push to.
 const (
-	jammy  = 237 // ubuntu/jammy
-	el9    = 240 // el/9
-	python = 166 // python
-	node1  = 191 // node/1
+	jammy   = 237 // ubuntu/jammy
+	el9     = 240 // el/9
+	python  = 166 // python
+	node1   = 191 // node/1
+	anyfile = 230 // anyfile/1
 )
 
 // web is how tests themselves talk to servers.

@@ -2,82 +2,160 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"packagecloud/internal/blob/s3blob/s3test"
+	"packagecloud/internal/db/dbtest"
 	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/npm/npmtest"
+	"packagecloud/internal/format/python/pytest"
 	"packagecloud/internal/format/rpm/rpmtest"
 )
 
-// TestKill kills the server at random moments while packages are pushed,
-// deleted and published. After each restart packagecloud-ctl verify must find
-// nothing wrong and everything acknowledged must be there.
+// TestKill kills the server at random moments while packages of all types are
+// pushed, promoted, deleted and published. After each restart packagecloud-ctl
+// verify must find nothing wrong and everything acknowledged must be there.
 func TestKill(t *testing.T) {
-	const rounds = 200
-	s := start(t)
+	t.Run("folder", func(t *testing.T) { survive(t, start(t), 200) })
+	t.Run("bucket", func(t *testing.T) {
+		environment := append(s3test.New(t).Environ(), "PACKAGECLOUD_DATABASE_URL="+dbtest.PostgresURL(t))
+		survive(t, start(t, environment...), 25)
+	})
+}
+
+func survive(t *testing.T, s *instance, rounds int) {
 	s.createRepository(t, "demo")
-	var kept []pushed
+	s.createRepository(t, "stable")
+	var all acknowledged
 	for round := range rounds {
-		if t.Failed() {
-			return
-		}
-		kept = append(kept, s.disturb(t, round)...)
+		s.disturb(t, round, &all)
 		s.verify(t) // as it was left, before anything can repair it
 		s.run(t)
 		if round%10 == 9 {
-			s.settle(t, kept)
+			s.settle(t, all.kept)
 		}
 	}
-	s.settle(t, kept)
+	s.settle(t, all.kept)
 	s.verify(t)
-	s.checkLinks(t.Context(), t, "/admin/demo/ubuntu", "jammy", 1)
-	t.Logf("%d rounds, %d packages acknowledged", rounds, len(kept))
+	for _, p := range all.moving {
+		if n := s.places(t, p); n != 1 {
+			t.Errorf("%s, whose promotion broke off, is in %d repositories", p.Filename, n)
+		}
+	}
+	for _, repository := range []string{"demo", "stable"} {
+		s.checkLinks(t.Context(), t, "/admin/"+repository+"/ubuntu", "jammy", 1)
+	}
+	t.Logf("%d rounds, %d packages acknowledged, %d promotions broken off", rounds, len(all.kept), len(all.moving))
 }
 
-// disturb pushes with several writers until the server is killed, and returns
-// what was acknowledged and not deleted.
-func (s *instance) disturb(t *testing.T, round int) (kept []pushed) {
+// acknowledged is what the server must not lose.
+type acknowledged struct {
+	mu     sync.Mutex
+	kept   []pushed
+	moving []pushed // whose promotion from demo to stable broke off: they are in one of the two
+}
+
+// writers are what each writer of a drill pushes: its package i of a name.
+var writers = []func(name string, i int) (distro int, file string, body []byte){
+	func(name string, i int) (int, string, []byte) {
+		padding := make([]byte, rand.IntN(300_000))
+		_, _ = rand.NewChaCha8(sha256.Sum256([]byte(name + strconv.Itoa(i)))).Read(padding)
+		p := debtest.Package{Name: fmt.Sprintf("%s-%d", name, i), Files: map[string][]byte{"usr/share/x": padding}, DataCompression: "none"}
+		return jammy, "x.deb", p.Build()
+	},
+	func(name string, i int) (int, string, []byte) {
+		return el9, "x.rpm", rpmtest.Package{Name: fmt.Sprintf("%s-%d", name, i)}.Build()
+	},
+	func(name string, i int) (int, string, []byte) {
+		version := fmt.Sprintf("1.%d", i)
+		return python, name + "-" + version + "-py3-none-any.whl", pytest.Wheel(name, version, "")
+	},
+	func(name string, i int) (int, string, []byte) {
+		version := fmt.Sprintf("1.%d.0", i)
+		return node1, name + "-" + version + ".tgz", npmtest.Package{Name: name, Version: version}.Build()
+	},
+	func(name string, i int) (int, string, []byte) {
+		return anyfile, fmt.Sprintf("%s-%d.bin", name, i), []byte(name + strconv.Itoa(i))
+	},
+}
+
+// disturb pushes with several writers until the server is killed, and adds to
+// what was acknowledged.
+func (s *instance) disturb(t *testing.T, round int, all *acknowledged) {
 	ctx, cancel := context.WithCancel(t.Context())
-	var mu sync.Mutex
-	var writers sync.WaitGroup
-	for writer := range 4 {
-		writers.Go(func() {
+	var running sync.WaitGroup
+	for n, build := range writers {
+		running.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				name := fmt.Sprintf("p%d-%d-%d", round, writer, i)
-				distro, file := el9, "x.rpm"
-				var body []byte
-				if writer%2 == 0 {
-					padding := make([]byte, rand.IntN(300_000))
-					_, _ = rand.NewChaCha8([32]byte{byte(i), byte(writer), byte(round)}).Read(padding)
-					distro, file, body = jammy, "x.deb", debtest.Package{Name: name, Files: map[string][]byte{"usr/share/x": padding}, DataCompression: "none"}.Build()
-				} else {
-					body = rpmtest.Package{Name: name}.Build()
-				}
+				distro, file, body := build(fmt.Sprintf("p%d_%d", round, n), i)
 				p, err := s.push(ctx, "admin/demo", distro, file, body, "")
 				if err != nil {
 					return
 				}
-				if i%4 == 3 {
-					// Whether a deletion that broke off took place nobody knows.
-					_, _, _ = s.call(ctx, "DELETE", p.DestroyURL, "", nil)
-					continue
-				}
-				mu.Lock()
-				kept = append(kept, p)
-				mu.Unlock()
+				s.decide(ctx, t, p, i, all)
 			}
 		})
 	}
 	time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond)
 	s.kill()
 	cancel()
-	writers.Wait()
+	running.Wait()
 	web.CloseIdleConnections()
-	return kept
+}
+
+// decide deletes or promotes a package that was pushed, or keeps it.
+func (s *instance) decide(ctx context.Context, t *testing.T, p pushed, i int, all *acknowledged) {
+	var status int
+	var answer []byte
+	var err error
+	switch i % 4 {
+	case 1:
+		status, answer, err = s.call(ctx, "POST", p.DestroyURL+"/promote.json?destination=admin/stable", "", nil)
+	case 3:
+		// Whether a deletion that broke off took place nobody knows.
+		status, answer, err = s.call(ctx, "DELETE", p.DestroyURL, "", nil)
+		if err == nil && status != http.StatusOK {
+			t.Errorf("delete %s: %d %s", p.Filename, status, answer)
+		}
+		return
+	}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	switch {
+	case i%4 != 1:
+		all.kept = append(all.kept, p)
+	case err != nil:
+		all.moving = append(all.moving, p)
+	case status != http.StatusOK:
+		t.Errorf("promote %s: %d %s", p.Filename, status, answer)
+	default:
+		p.PackageURL = strings.Replace(p.PackageURL, "/demo/", "/stable/", 1)
+		all.kept = append(all.kept, p)
+	}
+}
+
+// places counts the repositories that have a package of demo.
+func (s *instance) places(t *testing.T, p pushed) (n int) {
+	t.Helper()
+	for _, repository := range []string{"demo", "stable"} {
+		p.PackageURL = strings.Replace(p.PackageURL, "/demo/", "/"+repository+"/", 1)
+		_, status, err := s.details(t.Context(), p)
+		if err != nil || status != http.StatusOK && status != http.StatusNotFound {
+			t.Errorf("%s: %d %v", p.PackageURL, status, err)
+		}
+		if status == http.StatusOK {
+			n++
+		}
+	}
+	return n
 }
 
 // checkLinks reads an apt repository as a client does: all that InRelease
