@@ -46,11 +46,11 @@ func (c *cloud) runner(secrets ...string) *provision.Runner {
 }
 
 // deploy sets CloudFront up. The access "" is the default.
-func (c *cloud) deploy(t testing.TB, access provision.Access) {
+func (c *cloud) deploy(t testing.TB, check provision.Check, access provision.Access) {
 	t.Helper()
 	c.secret = edge.GenerateSecret()
 	r := c.runner(c.secret)
-	r.Settings.Access = access
+	r.Settings.Check, r.Settings.Access = check, access
 	result, err := r.Run(t.Context(), provision.Everything)
 	if err != nil {
 		t.Fatal(err)

@@ -14,10 +14,12 @@ import (
 	"packagecloud/internal/edge/edgetest"
 	"packagecloud/internal/format/deb/debtest"
 	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/provision"
 	"packagecloud/internal/tooltest"
 )
 
-// ways runs a test with the two places where clients may be sent.
+// ways runs a test with the places where clients may be sent: the bucket, and
+// CloudFront with each check of links.
 func ways(t *testing.T, run func(t *testing.T, c *cloud, s *instance)) {
 	t.Run("S3", func(t *testing.T) {
 		t.Parallel()
@@ -28,7 +30,15 @@ func ways(t *testing.T, run func(t *testing.T, c *cloud, s *instance)) {
 		t.Parallel()
 		c := newCloud(t)
 		c.startEdges(t)
-		c.deploy(t, "")
+		c.deploy(t, provision.LambdaEdge, "")
+		run(t, c, start(t, c.serverEnvironment()...))
+	})
+	t.Run("CloudFrontFunction", func(t *testing.T) {
+		t.Parallel()
+		c := newCloud(t)
+		c.withFunctions(t)
+		c.startEdges(t)
+		c.deploy(t, provision.CloudFrontFunction, "")
 		run(t, c, start(t, c.serverEnvironment()...))
 	})
 }
@@ -45,8 +55,9 @@ func throughOurEdge(t *testing.T, run func(t *testing.T, c *cloud, s *instance))
 
 // TestClientsRedirected tells the stories again with a server that sends its
 // clients elsewhere, for every file: to the bucket, to CloudFront, and to an
-// edge of our own. The repository is private, so that they carry credentials. A story that is about
-// answers of the server itself says so in a line "# direct: why".
+// edge of our own. The repository is private, so that they carry credentials. A
+// story that is about answers of the server itself says so in a line
+// "# direct: why".
 func TestClientsRedirected(t *testing.T) {
 	eachStory(t, func(t *testing.T, name string) {
 		if text, err := os.ReadFile("testdata/" + name); err != nil || bytes.Contains(text, []byte("\n# direct: ")) {

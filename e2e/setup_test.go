@@ -69,7 +69,7 @@ func TestDoctor(t *testing.T) {
 	c := newCloud(t)
 	c.startEdges(t)
 	c.edges[1] = c.edges[0] // two would not share what they have cached
-	c.deploy(t, "")
+	c.deploy(t, provision.LambdaEdge, "")
 	new(instance).script(t.Context(), t, "doctor.sh", slices.Concat(c.environment(), c.serverEnvironment(), []string{"ANOTHER=" + edge.GenerateSecret()})...)
 	if t.Failed() {
 		t.Logf("the log:\n%s", c.Entries())
@@ -88,7 +88,7 @@ func TestChangesWhileInstalling(t *testing.T) {
 	c.withFunctions(t)
 	c.startEdges(t)
 	c.aws.DeployPolls, c.aws.PrincipalDelay = 2, 1
-	c.deploy(t, provision.AccessIdentity)
+	c.deploy(t, provision.LambdaEdge, provision.AccessIdentity)
 	var s *instance
 	balancer := patientBalancer(t, func() string { return strings.TrimPrefix(s.URL, "http://") })
 	s = start(t, append(c.serverEnvironment(), "PACKAGECLOUD_EXTERNAL_URL="+balancer)...)

@@ -169,7 +169,7 @@ changed=${link%?}
 for wrong in "$changed" "${link%%\?*}" "${link/packages/indexes}" "$link&t=x"; do
   [ "$(curl -sS -o got -w '%{http_code}' "$wrong")" = 403 ] || fail "$wrong is answered"
 done
-asked 6 ': 403 LambdaGeneratedResponse'
+asked 6 ': 403 (Lambda|Function)GeneratedResponse'
 
 # A transfer that has begun ends, even if the link expires meanwhile.
 short=$(control link --data-urlencode "of=$link" -d seconds=1)
