@@ -440,7 +440,12 @@ func TestKill(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(40+i*37%60) * time.Millisecond)
+		for begun, err := []fs.DirEntry(nil), error(nil); len(begun) == 0 && t.Context().Err() == nil; time.Sleep(time.Millisecond) {
+			if begun, err = os.ReadDir(filepath.Join(dir, "objects")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Duration(i*37%100) * time.Millisecond)
 		_ = child.Process.Kill()
 		_ = child.Wait()
 
