@@ -15,11 +15,13 @@ import (
 )
 
 // pairLife is how long after a file its pair is fetched at the latest, and
-// pairPatience how long that usually takes: a few times the way to the client
-// and back, with a new connection.
+// pairPatience how long that takes, with a new connection, a slow machine and a
+// slow network. pairVain is how many times in a row others wait so long for
+// clients that fetch no pairs (repo_gpgcheck=0).
 const (
 	pairLife     = 2 * time.Minute
-	pairPatience = 500 * time.Millisecond
+	pairPatience = 2 * time.Second
+	pairVain     = 3
 )
 
 // connectionFiles is how many files with a pair are remembered of a connection.
@@ -54,6 +56,7 @@ type pairClient struct {
 	generation int64
 	open       int // times that it was given and its pair was not fetched yet
 	given      time.Time
+	vain       int           // times that others waited and no pair was fetched
 	fetched    chan struct{} // closed when open becomes 0
 }
 
@@ -141,17 +144,23 @@ func (p pairs) give(r *http.Request, key pairKey, generation int64) bool {
 func (c *pairClient) give(ctx context.Context, generation int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.open > 0 && c.generation < generation && ctx.Err() == nil {
+	for c.open > 0 && c.generation < generation && c.vain < pairVain && ctx.Err() == nil {
 		left := pairPatience - time.Since(c.given)
 		if left <= 0 {
 			break
 		}
 		c.wait(ctx, left)
 	}
+	if ctx.Err() != nil {
+		return true // nobody reads the answer
+	}
 	if c.generation > generation {
 		return false
 	}
 	if c.generation < generation {
+		if c.open > 0 {
+			c.vain++
+		}
 		c.generation, c.open = generation, 0
 	}
 	c.open++
@@ -193,6 +202,7 @@ func (p pairs) fetch(r *http.Request, key pairKey) int64 {
 func (c *pairClient) fetch(generation int64) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.vain = 0
 	if c.open > 0 && (generation == 0 || generation == c.generation) {
 		if c.open--; c.open == 0 {
 			close(c.fetched)

@@ -90,7 +90,7 @@ func TestPairs(t *testing.T) {
 				t.Errorf("waited %v, and two signatures were due", took)
 			}
 		},
-		"nor for a signature that nobody fetches": func(t *testing.T, a, b machine) {
+		"nor for ever for a signature that nobody fetches": func(t *testing.T, a, b machine) {
 			begin := time.Now()
 			a.give(1)
 			b.give(2)
@@ -99,6 +99,23 @@ func TestPairs(t *testing.T) {
 			}
 			b.again().fetch(2)
 			a.fetch(1) // known by its connection
+		},
+		"which is noticed": func(t *testing.T, a, b machine) {
+			for generation := range int64(10) {
+				a.give(generation + 1)
+			}
+			begin := time.Now()
+			b.give(11)
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("waited %v", took)
+			}
+			b.again().fetch(11)
+			begin = time.Now()
+			b.give(12)
+			b.give(13)
+			if took := time.Since(begin); took != pairPatience {
+				t.Errorf("waited %v", took)
+			}
 		},
 		"nor long after": func(t *testing.T, a, b machine) {
 			a.give(1)
@@ -126,6 +143,7 @@ func TestPairs(t *testing.T) {
 			if took := time.Since(begin); took != time.Millisecond {
 				t.Errorf("waited %v", took)
 			}
+			a.again().fetch(1)
 		},
 		"behind a proxy connections say nothing": func(_ *testing.T, a, b machine) {
 			a.header = http.Header{"X-Forwarded-For": {"192.0.2.1"}}
