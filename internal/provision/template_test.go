@@ -31,7 +31,7 @@ func real(access provision.Access) *provision.Settings {
 	return &s
 }
 
-// TestLint lets cfn-lint and terraform fmt judge what is written.
+// TestLint lets cfn-lint judge what is written, and looks for the secret in it.
 func TestLint(t *testing.T) {
 	programs := tooltest.Output(t, "python-tools")
 	for name, s := range variants() {
@@ -57,8 +57,20 @@ func TestLint(t *testing.T) {
 			if strings.Contains(string(text), secret) {
 				t.Error("the secret is in the configuration")
 			}
-			if _, err := exec.LookPath("terraform"); err != nil {
-				return // it is in no registry of ours: where it is, it is asked
+		})
+	}
+}
+
+// TestTerraformLayout lets terraform fmt judge it. The program is in no registry
+// of ours.
+func TestTerraformLayout(t *testing.T) {
+	_, err := exec.LookPath("terraform")
+	tooltest.Need(t, "terraform", err == nil)
+	for name, s := range variants() {
+		t.Run(name, func(t *testing.T) {
+			text, err := provision.Terraform(s)
+			if err != nil {
+				t.Fatal(err)
 			}
 			cmd := exec.CommandContext(t.Context(), "terraform", "fmt", "-check", "-diff", "-")
 			cmd.Stdin = bytes.NewReader(text)

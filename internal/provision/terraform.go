@@ -25,8 +25,6 @@ func Terraform(s *Settings) ([]byte, error) {
 		h.line("#   1. terraform apply -var bucket_policy=replace")
 		h.line("#   2. packagecloud-ctl bootstrap-cloudfront, which puts them there and changes")
 		h.line("#      nothing else; after a change of the secrets, again")
-		h.line("# The provider must know the tags of functions and key value stores, as those of")
-		h.line("# late 2026 do.")
 	} else {
 		h.line("# The secrets are encrypted with a key of its own, so it is applied in two steps:")
 		h.line("#   1. terraform apply -target=aws_kms_key.packagecloud -target=aws_kms_alias.packagecloud")
@@ -151,19 +149,21 @@ func list[T ~string](values []T) string {
 }
 
 func (d *design) header(h *hcl) {
-	providers := []string{"archive", "aws"}
-	if d.edge != nil {
-		providers = providers[1:]
+	provider := func(name, version string) {
+		h.line("%s = {", name)
+		h.depth++
+		h.attrs("source", quote("hashicorp/"+name), "version", quote(">= "+version))
+		h.depth--
+		h.line("}")
 	}
 	h.block("terraform", func() {
 		h.block("required_providers", func() {
-			for _, p := range providers {
-				h.line("%s = {", p)
-				h.depth++
-				h.attrs("source", quote("hashicorp/"+p))
-				h.depth--
-				h.line("}")
+			if d.edge != nil {
+				provider("aws", "6.64") // tags of functions and key value stores
+				return
 			}
+			provider("archive", "2.4")
+			provider("aws", "6.25") // nodejs24.x
 		})
 	})
 	if d.edge == nil {
