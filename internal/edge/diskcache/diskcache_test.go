@@ -440,10 +440,12 @@ func TestKill(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for begun, err := []fs.DirEntry(nil), error(nil); len(begun) == 0 && t.Context().Err() == nil; time.Sleep(time.Millisecond) {
-			if begun, err = os.ReadDir(filepath.Join(dir, "objects")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		for began := false; !began; time.Sleep(time.Millisecond) {
+			entries, err := os.ReadDir(filepath.Join(dir, "objects"))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
+			began = len(entries) > 0
 		}
 		time.Sleep(time.Duration(i*37%100) * time.Millisecond)
 		_ = child.Process.Kill()
