@@ -26,21 +26,18 @@ func ways(t *testing.T, run func(t *testing.T, c *cloud, s *instance)) {
 		c := newCloud(t)
 		run(t, c, start(t, c.serverEnvironment()...))
 	})
-	t.Run("CloudFront", func(t *testing.T) {
-		t.Parallel()
-		c := newCloud(t)
-		c.startEdges(t)
-		c.deploy(t, provision.LambdaEdge, "")
-		run(t, c, start(t, c.serverEnvironment()...))
-	})
-	t.Run("CloudFrontFunction", func(t *testing.T) {
-		t.Parallel()
-		c := newCloud(t)
-		c.withFunctions(t)
-		c.startEdges(t)
-		c.deploy(t, provision.CloudFrontFunction, "")
-		run(t, c, start(t, c.serverEnvironment()...))
-	})
+	for name, check := range map[string]provision.Check{"CloudFront": provision.LambdaEdge, "CloudFrontFunction": provision.CloudFrontFunction} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			if check == provision.CloudFrontFunction {
+				c.withFunctions(t)
+			}
+			c.startEdges(t)
+			c.deploy(t, check, "")
+			run(t, c, start(t, c.serverEnvironment()...))
+		})
+	}
 }
 
 // throughOurEdge runs a test with clients that are sent to `packagecloud edge`,

@@ -2,7 +2,6 @@ package provision_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -113,9 +112,7 @@ func (c *configuration) check() {
 			c.compare(s, s.root, b.Labels[0], b.Body)
 		}
 	}
-	for _, problem := range c.references() {
-		c.report("%s", problem)
-	}
+	c.references()
 }
 
 var (
@@ -224,8 +221,8 @@ func fits(e hclsyntax.Expression, kind string) bool {
 	return map[string]string{"string": "string", "number": "number", "bool": "boolean"}[value.Type().FriendlyName()] == kind
 }
 
-// references are those that lead nowhere.
-func (c *configuration) references() (problems []string) {
+// references looks for those that lead nowhere.
+func (c *configuration) references() {
 	_ = hclsyntax.VisitAll(c.body, func(n hclsyntax.Node) hcl.Diagnostics {
 		x, ok := n.(*hclsyntax.ScopeTraversalExpr)
 		if !ok {
@@ -249,11 +246,10 @@ func (c *configuration) references() (problems []string) {
 		}
 		s := c.schema(block, names[0])
 		if s == nil || !s.reads[camel(names[2])] || !c.declares(block, names[0], names[1]) {
-			problems = append(problems, fmt.Sprintf("%s refers to nothing", strings.Join(names, ".")))
+			c.report("%s refers to nothing", strings.Join(names, "."))
 		}
 		return nil
 	})
-	return problems
 }
 
 func (c *configuration) declares(block, kind, name string) bool {

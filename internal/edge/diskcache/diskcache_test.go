@@ -440,7 +440,8 @@ func TestKill(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for began := false; !began; time.Sleep(time.Millisecond) {
+		began := false
+		for end := time.Now().Add(time.Minute); !began && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			entries, err := os.ReadDir(filepath.Join(dir, "objects"))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)

@@ -94,7 +94,7 @@ type connectionKey struct{}
 // ConnContext lets requests over one connection be known as such. It belongs
 // into the http.Server whose handler this package is part of.
 func ConnContext(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connectionKey{}, &connection{given: make(map[pairKey]int64)})
+	return context.WithValue(ctx, connectionKey{}, new(connection))
 }
 
 // connectionOf is the connection of a request, or nil where it says nothing:
@@ -113,8 +113,8 @@ func (c *connection) give(key pairKey, generation int64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.given) >= connectionFiles {
-		clear(c.given)
+	if c.given == nil || len(c.given) >= connectionFiles {
+		c.given = make(map[pairKey]int64)
 	}
 	c.given[key] = generation
 }

@@ -47,6 +47,7 @@ func (m machine) again() machine {
 	return m
 }
 
+// TestPairs plays scenes of two machines at one address, on a clock of its own.
 func TestPairs(t *testing.T) {
 	type scene func(t *testing.T, a, b machine)
 	later := func(m machine, after time.Duration, want int64) func() {
