@@ -49,6 +49,9 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := format.Check(r.format, r.pkg, entries); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		if err := tx.InsertEntry(ctx, r.pkg.ID, e.Kind, e.Text); err != nil {
 			return err
