@@ -126,6 +126,12 @@ func (s *scope) document(ctx context.Context, d format.Document, row db.Document
 			s.whole(ctx, f)
 		}
 	}
+	plain := index.NewDocument(format.Plain, segments).Reader(ctx, store)
+	if err := format.Audit(s.format, d, format.Until(ctx, plain), func(f format.Finding) {
+		s.report(name, "has what clients refuse: %s: run packagecloud-ctl reindex-everything, which leaves such packages out", f)
+	}); err != nil {
+		return err
+	}
 	waits, err := s.tx.Changes(ctx, s.state.ID, 1)
 	if err != nil || len(waits) > 0 {
 		return err // what the rows say is not published yet
