@@ -12,6 +12,8 @@ import (
 
 	"packagecloud/internal/config"
 	"packagecloud/internal/node"
+	"packagecloud/internal/repo"
+	"packagecloud/internal/verify"
 )
 
 // status is what the command tells.
@@ -23,6 +25,21 @@ type status struct {
 	Waiting      int64         `json:"changes_waiting"`
 	OldestWait   string        `json:"oldest_change_waits,omitempty"`
 	Failing      []failingJSON `json:"failing"`
+	// Withheld are the first of the packages that no index lists because
+	// clients would not bear them.
+	Withheld      []withheldJSON `json:"withheld"`
+	WithheldCount int64          `json:"withheld_count"`
+}
+
+// maxWithheld bounds the withheld packages that status names; verify names all.
+const maxWithheld = 20
+
+type withheldJSON struct {
+	Repository   string `json:"repository"`
+	Distribution string `json:"distribution"`
+	Filename     string `json:"filename"`
+	Reason       string `json:"reason"`
+	Remove       string `json:"remove"` // the command that deletes it
 }
 
 type failingJSON struct {
@@ -36,7 +53,7 @@ func statusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Tell whether the server works, and what waits to be published",
-		Long:  "Tell whether the server answers, what waits to be published and what cannot be.\nExits with 1 if something is wrong.",
+		Long:  "Tell whether the server answers, what waits to be published, what cannot be, and\nwhich packages are withheld because clients would not bear them.\nExits with 1 if something is wrong.",
 		Args:  cobra.NoArgs,
 		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
 			s, err := readStatus(cmd.Context(), n)
@@ -46,7 +63,7 @@ func statusCommand(o *options) *cobra.Command {
 			if err := o.result(cmd, s, s.print); err != nil {
 				return err
 			}
-			if s.Server != "ok" || len(s.Failing) > 0 {
+			if s.Server != "ok" || len(s.Failing) > 0 || s.WithheldCount > 0 {
 				return ErrFound
 			}
 			return nil
@@ -55,7 +72,7 @@ func statusCommand(o *options) *cobra.Command {
 }
 
 func readStatus(ctx context.Context, n *node.Node) (*status, error) {
-	s := &status{Server: ask(ctx, n.Config), URL: n.Config.ExternalURL.String(), Database: n.DB.Engine(), Failing: []failingJSON{}}
+	s := &status{Server: ask(ctx, n.Config), URL: n.Config.ExternalURL.String(), Database: n.DB.Engine(), Failing: []failingJSON{}, Withheld: []withheldJSON{}}
 	repositories, err := n.DB.Repositories(ctx)
 	if err != nil {
 		return nil, err
@@ -72,14 +89,26 @@ func readStatus(ctx context.Context, n *node.Node) (*status, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := make(map[int64]string, len(repositories))
+	byID := make(map[int64]repo.Repository, len(repositories))
 	for _, r := range repositories {
-		names[r.ID] = r.FullName()
+		byID[r.ID] = r
 	}
 	for _, scope := range scopes {
 		if scope.Failures > 0 {
-			s.Failing = append(s.Failing, failingJSON{names[scope.RepositoryID], scope.Distro.String(), scope.Failures, scope.LastError})
+			s.Failing = append(s.Failing, failingJSON{byID[scope.RepositoryID].FullName(), scope.Distro.String(), scope.Failures, scope.LastError})
 		}
+	}
+	if s.WithheldCount, err = n.DB.CountWithheld(ctx); err != nil {
+		return nil, err
+	}
+	withheld, err := n.DB.Withheld(ctx, maxWithheld)
+	if err != nil {
+		return nil, err
+	}
+	for i := range withheld {
+		p := &withheld[i]
+		r := byID[p.RepositoryID]
+		s.Withheld = append(s.Withheld, withheldJSON{r.FullName(), p.Distro.String(), p.Filename(), p.Withheld, verify.Removal(r, p)})
 	}
 	return s, nil
 }
@@ -122,5 +151,11 @@ func (s *status) print(w io.Writer) {
 	fmt.Fprintln(w)
 	for _, f := range s.Failing {
 		fmt.Fprintf(w, "FAILING       %s/%s, %d times: %s\n", f.Repository, f.Distribution, f.Failures, f.Error)
+	}
+	for _, p := range s.Withheld {
+		fmt.Fprintf(w, "WITHHELD      %s/%s: %s is in no index: %s\n              remove it: %s\n", p.Repository, p.Distribution, p.Filename, p.Reason, p.Remove)
+	}
+	if more := s.WithheldCount - int64(len(s.Withheld)); more > 0 {
+		fmt.Fprintf(w, "              and %d more: packagecloud-ctl verify names them\n", more)
 	}
 }

@@ -25,12 +25,3 @@ func (t *Tx) CopyPackage(ctx context.Context, from int64, p *repo.Package) error
 	}
 	return t.insertFiles(ctx, p)
 }
-
-// CopyEntries gives a package the entries of another one.
-func (t *Tx) CopyEntries(ctx context.Context, from, to int64) error {
-	_, err := t.q.ExecContext(ctx, `INSERT INTO entries (package_id, kind, text) SELECT CAST($2 AS BIGINT), kind, text FROM entries WHERE package_id = $1`, from, to)
-	if err != nil {
-		return fmt.Errorf("copy the entries of package %d: %w", from, err)
-	}
-	return nil
-}

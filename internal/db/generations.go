@@ -147,27 +147,28 @@ func (t *Tx) ApplyOutcome(ctx context.Context, documentID, generation int64, o *
 
 // Touched is a package that came or went since the live generation.
 type Touched struct {
-	ID   int64
-	List string
-	Gone bool
+	ID       int64
+	List     string
+	Gone     bool // deleted
+	Withheld bool
 }
 
 // Touched lists the packages of a scope that changed, by id, as far as changes
 // up to one with an id say so.
 func (r Reader) Touched(ctx context.Context, scopeID, last int64) ([]Touched, error) {
 	scan := func(s scanner) (v Touched, err error) {
-		err = s.Scan(&v.ID, &v.List, &v.Gone)
+		err = s.Scan(&v.ID, &v.List, &v.Gone, &v.Withheld)
 		return v, err
 	}
 	return collect(ctx, r.q, "changed packages", scan, `
-		SELECT DISTINCT p.id, p.list, p.deleted_at IS NOT NULL FROM changes c JOIN packages p ON p.id = c.package_id
+		SELECT DISTINCT p.id, p.list, p.deleted_at IS NOT NULL, p.withheld IS NOT NULL FROM changes c JOIN packages p ON p.id = c.package_id
 		WHERE c.scope_id = $1 AND c.kind = 'package' AND c.id <= $2 ORDER BY p.id`, scopeID, last)
 }
 
 // ScopeLists are the lists in which packages of a scope stand.
 func (r Reader) ScopeLists(ctx context.Context, scopeID int64) ([]string, error) {
 	scan := func(s scanner) (list string, err error) { err = s.Scan(&list); return list, err }
-	return collect(ctx, r.q, "lists", scan, `SELECT DISTINCT list FROM packages WHERE scope_id = $1 AND deleted_at IS NULL ORDER BY list`, scopeID)
+	return collect(ctx, r.q, "lists", scan, `SELECT DISTINCT list FROM packages p WHERE scope_id = $1 AND `+listable+` ORDER BY list`, scopeID)
 }
 
 // FinishChanges removes changes that a new generation takes in.
@@ -178,6 +179,11 @@ func (t *Tx) FinishChanges(ctx context.Context, ids []int64) error {
 // MarkIndexed notes that a live generation lists packages.
 func (t *Tx) MarkIndexed(ctx context.Context, ids []int64) error {
 	return t.each(ctx, "mark packages as indexed", `UPDATE packages SET indexed = TRUE WHERE NOT indexed AND id`, ids)
+}
+
+// MarkUnlisted notes that the live generation leaves out packages that are kept.
+func (t *Tx) MarkUnlisted(ctx context.Context, ids []int64) error {
+	return t.each(ctx, "mark packages as unlisted", `UPDATE packages SET indexed = FALSE WHERE indexed AND id`, ids)
 }
 
 // MarkRetired notes that the live generation lists packages no more.

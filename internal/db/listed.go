@@ -8,20 +8,24 @@ import (
 	"packagecloud/internal/format"
 )
 
-// Listed selects the packages of a scope that stand in one of two lists.
+// Listed selects the packages of a scope that stand in one of two lists and are
+// not withheld.
 type Listed struct {
 	ScopeID int64
 	Lists   [2]string // an unused second one is ""
 }
+
+// listable is the condition that an index may list a package.
+const listable = `p.deleted_at IS NULL AND p.withheld IS NULL`
 
 // where is the condition and its arguments, numbered from 1. One list has an
 // index. Two are read in the order of ids, which the index of the scope has: the
 // empty text keeps the planner from going by lists and sorting.
 func (l Listed) where() (string, []any) {
 	if l.Lists[1] == "" {
-		return `p.scope_id = $1 AND p.deleted_at IS NULL AND p.list = $2`, []any{l.ScopeID, l.Lists[0]}
+		return `p.scope_id = $1 AND ` + listable + ` AND p.list = $2`, []any{l.ScopeID, l.Lists[0]}
 	}
-	return `p.scope_id = $1 AND p.deleted_at IS NULL AND (p.list || '' = $2 OR p.list || '' = $3)`, []any{l.ScopeID, l.Lists[0], l.Lists[1]}
+	return `p.scope_id = $1 AND ` + listable + ` AND (p.list || '' = $2 OR p.list || '' = $3)`, []any{l.ScopeID, l.Lists[0], l.Lists[1]}
 }
 
 // CountListed is the number of packages listed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"time"
 
 	"packagecloud/internal/format"
@@ -19,9 +20,9 @@ type Name struct {
 	Listed, Present bool
 }
 
-// present is the condition that a name has a package. Names are never taken out
+// present is the condition that a name has a package to list. Names are never taken out
 // of the table: what is listed follows from the packages.
-const present = `EXISTS (SELECT 1 FROM packages p WHERE p.scope_id = n.scope_id AND p.list = n.list AND p.deleted_at IS NULL)`
+const present = `EXISTS (SELECT 1 FROM packages p WHERE p.scope_id = n.scope_id AND p.list = n.list AND ` + listable + `)`
 
 // EnsureName records a list of a scope, if it is not there yet.
 func (t *Tx) EnsureName(ctx context.Context, scopeID int64, list string) error {
@@ -143,6 +144,40 @@ func (t *Tx) DeleteTag(ctx context.Context, scopeID int64, list, tag string) (bo
 	return n == 1, nil
 }
 
+// Retag lets the format decide about the tags of a list, after what happened to
+// it: the change needs no Tags and no Versions. The list must have a name.
+func (t *Tx) Retag(ctx context.Context, tagger format.Tagger, scopeID int64, list string, change format.TagChange) error {
+	// Two deletions at once would each take the other's version for the latest.
+	if err := t.LockName(ctx, scopeID, list); err != nil {
+		return err
+	}
+	before, err := t.Tags(ctx, scopeID, list)
+	if err != nil {
+		return err
+	}
+	change.Tags = maps.Clone(before)
+	if change.Versions, err = t.VersionsListed(ctx, Listed{ScopeID: scopeID, Lists: [2]string{list, ""}}); err != nil {
+		return err
+	}
+	after := tagger.Retag(change)
+	for tag := range before {
+		if _, ok := after[tag]; !ok {
+			if _, err := t.DeleteTag(ctx, scopeID, list, tag); err != nil {
+				return err
+			}
+		}
+	}
+	for tag, value := range after {
+		if before[tag] == value {
+			continue
+		}
+		if err := t.SetTag(ctx, scopeID, list, tag, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // maxWords bounds the words of a search.
 const maxWords = 10
 
@@ -150,7 +185,7 @@ const maxWords = 10
 // tag stands for, in order of names, and tells how many there are in all.
 func (r Reader) SearchTagged(ctx context.Context, scopeID int64, s format.Search) ([]repo.Package, int64, error) {
 	from := ` FROM packages p JOIN tags t ON t.scope_id = p.scope_id AND t.list = p.list AND t.value = p.version`
-	where := ` WHERE p.scope_id = $1 AND t.tag = $2 AND p.deleted_at IS NULL`
+	where := ` WHERE p.scope_id = $1 AND t.tag = $2 AND ` + listable
 	args := []any{scopeID, s.Tag}
 	for _, word := range s.Words[:min(len(s.Words), maxWords)] {
 		args = append(args, containing(word))

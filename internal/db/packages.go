@@ -15,7 +15,7 @@ import (
 // packageColumns come with the package file alone; Files loads the others.
 const packageColumns = `
 	p.id, p.repository_id, p.scope_id, p.type, p.name, p.version, p.release, p.epoch, p.architecture, p.namespace,
-	p.summary, p.description, p.licenses, p.dependencies, p.attributes, p.list, u.name, p.created_at, p.indexed,
+	p.summary, p.description, p.licenses, p.dependencies, p.attributes, p.list, u.name, p.created_at, p.indexed, coalesce(p.withheld, ''),
 	s.distro_id, s.os, s.version, s.format,
 	f.name, f.path, b.size, b.md5, b.sha1, f.sha256, b.sha512`
 
@@ -29,7 +29,7 @@ func scanPackage(s scanner) (p repo.Package, err error) {
 	var created int64
 	var f repo.File
 	err = s.Scan(&p.ID, &p.RepositoryID, &p.ScopeID, &p.Type, &p.Name, &p.Version, &p.Release, &epoch, &p.Architecture, &p.Namespace,
-		&p.Summary, &p.Description, &licenses, &dependencies, &attributes, &p.List, &p.Uploader, &created, &p.Indexed,
+		&p.Summary, &p.Description, &licenses, &dependencies, &attributes, &p.List, &p.Uploader, &created, &p.Indexed, &p.Withheld,
 		&p.Distro.ID, &p.Distro.OS, &p.Distro.Version, &p.Distro.Format,
 		&f.Name, &f.Path, &f.Size, &f.MD5, &f.SHA1, &f.SHA256, &f.SHA512)
 	if err != nil {

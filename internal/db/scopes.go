@@ -20,6 +20,7 @@ const (
 	Relist        ChangeKind = "relist"  // render the documents of a list from the rows
 	Refresh       ChangeKind = "refresh" // make and sign the entry points anew
 	Rebuild       ChangeKind = "rebuild" // render every document from the rows
+	Recheck       ChangeKind = "recheck" // check the packages by the gate, if it is newer than the one before
 )
 
 // Change is something that waits to be published.
@@ -39,13 +40,14 @@ type ScopeState struct {
 	PublishedAt  time.Time
 	Failures     int64 // publications that failed in a row
 	LastError    string
+	Gate         int // format.GateVersion by which all its packages were checked
 }
 
-const scopeColumns = `s.id, s.repository_id, s.distro_id, s.os, s.version, s.format, s.generation, s.published_at, s.failures, s.last_error`
+const scopeColumns = `s.id, s.repository_id, s.distro_id, s.os, s.version, s.format, s.generation, s.published_at, s.failures, s.last_error, s.gate`
 
 func scanScope(s scanner) (v ScopeState, err error) {
 	var published int64
-	err = s.Scan(&v.ID, &v.RepositoryID, &v.Distro.ID, &v.Distro.OS, &v.Distro.Version, &v.Distro.Format, &v.Generation, &published, &v.Failures, &v.LastError)
+	err = s.Scan(&v.ID, &v.RepositoryID, &v.Distro.ID, &v.Distro.OS, &v.Distro.Version, &v.Distro.Format, &v.Generation, &published, &v.Failures, &v.LastError, &v.Gate)
 	v.PublishedAt = fromMillis(published)
 	return v, err
 }
@@ -158,7 +160,7 @@ func (r Reader) LostPackages(ctx context.Context) ([]int64, error) {
 	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
 	return collect(ctx, r.q, "packages", scan, `
 		SELECT p.id FROM packages p
-		WHERE (p.deleted_at IS NULL AND NOT p.indexed OR p.deleted_at IS NOT NULL AND p.retired_at IS NULL)
+		WHERE (p.deleted_at IS NULL AND NOT p.indexed AND p.withheld IS NULL OR p.deleted_at IS NOT NULL AND p.retired_at IS NULL)
 			AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.scope_id = p.scope_id AND c.package_id = p.id)
 		ORDER BY p.id LIMIT 1000`)
 }

@@ -82,6 +82,9 @@ func (g *generation) make(ctx context.Context, start time.Time) error {
 	if g.repository, err = w.DB.RepositoryByID(ctx, scope.RepositoryID); err != nil {
 		return err
 	}
+	if err := g.passGate(ctx); err != nil {
+		return fmt.Errorf("check the packages of generation %d: %w", g.number, err)
+	}
 	if err := w.DB.View(ctx, func(tx *db.Tx) error { return g.render(ctx, tx) }); err != nil {
 		return fmt.Errorf("render generation %d: %w", g.number, err)
 	}
@@ -273,11 +276,14 @@ func (g *generation) flipNames(ctx context.Context, tx *db.Tx) error {
 
 // finish notes that what waited is published.
 func (g *generation) finish(ctx context.Context, tx *db.Tx) error {
-	var listed, gone, finished []int64
+	var listed, unlisted, gone, finished []int64
 	for _, t := range g.touched {
-		if t.Gone {
+		switch {
+		case t.Gone:
 			gone = append(gone, t.ID)
-		} else {
+		case t.Withheld:
+			unlisted = append(unlisted, t.ID)
+		default:
 			listed = append(listed, t.ID)
 		}
 	}
@@ -285,6 +291,9 @@ func (g *generation) finish(ctx context.Context, tx *db.Tx) error {
 		finished = append(finished, c.ID)
 	}
 	if err := tx.MarkIndexed(ctx, listed); err != nil {
+		return err
+	}
+	if err := tx.MarkUnlisted(ctx, unlisted); err != nil {
 		return err
 	}
 	if err := tx.MarkRetired(ctx, gone, g.now); err != nil {

@@ -240,7 +240,8 @@ func retry(failures int64) time.Duration {
 const Freshness = time.Second
 
 // Await waits until a live generation lists a package and every node knows. It
-// returns early, with nil, if the package was deleted.
+// returns early, with nil, if the package was deleted, and with a
+// *repo.InvalidError if it was withheld.
 func (w *Worker) Await(ctx context.Context, packageID int64) error {
 	for {
 		flipped := w.listen(&w.flipped)
@@ -250,6 +251,8 @@ func (w *Worker) Await(ctx context.Context, packageID int64) error {
 			return nil
 		case err != nil:
 			return err
+		case p.Withheld != "":
+			return repo.Invalid("base", "no index lists the package, because its clients would not bear it: "+p.Withheld)
 		case p.Indexed && w.DB.Shared():
 			return wait(ctx, nil, Freshness)
 		case p.Indexed:

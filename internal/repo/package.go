@@ -57,6 +57,9 @@ type Package struct {
 	CreatedAt time.Time
 	// Indexed is true once a live generation lists the package.
 	Indexed bool
+	// Withheld says why no index lists the package: its clients would not bear
+	// it. It is "" for a package that is listed.
+	Withheld string
 }
 
 // Filename is the name of the package file, unique within the repository and

@@ -95,6 +95,9 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 			return errors.Join(err, listener.Close())
 		}
 	}
+	if err := n.Worker.Recheck(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { n.Worker.Run(background, c.IndexWorkers) })

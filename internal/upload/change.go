@@ -72,6 +72,9 @@ func (u *Uploader) Amend(ctx context.Context, p *repo.Package, changes map[strin
 		if entries, err = amender.Amend(entries, attributes); err != nil {
 			return fmt.Errorf("amend %s: %w", p.Filename(), err)
 		}
+		if err := format.Check(f, p, entries); err != nil && have.Withheld == "" {
+			return err
+		}
 		if err := tx.AmendPackage(ctx, p.ID, attributes, entries); err != nil {
 			return err
 		}
@@ -136,39 +139,6 @@ func retag(ctx context.Context, tx *db.Tx, f format.Format, p *repo.Package, cha
 		}
 		return nil
 	}
-	// Two deletions at once would each take the other's version for the latest.
-	if err := tx.LockName(ctx, p.ScopeID, p.List); err != nil {
-		return err
-	}
-	before, err := tx.Tags(ctx, p.ScopeID, p.List)
-	if err != nil {
-		return err
-	}
-	change.Tags = maps.Clone(before)
-	if change.Versions, err = tx.VersionsListed(ctx, db.Listed{ScopeID: p.ScopeID, Lists: [2]string{p.List, ""}}); err != nil {
-		return err
-	}
 	// The package's own change publishes them.
-	return setTags(ctx, tx, p, before, tagger.Retag(change))
-}
-
-// setTags brings the tags of a package's list from what they are to what they
-// shall be.
-func setTags(ctx context.Context, tx *db.Tx, p *repo.Package, before, after map[string]string) error {
-	for tag := range before {
-		if _, ok := after[tag]; !ok {
-			if _, err := tx.DeleteTag(ctx, p.ScopeID, p.List, tag); err != nil {
-				return err
-			}
-		}
-	}
-	for tag, value := range after {
-		if before[tag] == value {
-			continue
-		}
-		if err := tx.SetTag(ctx, p.ScopeID, p.List, tag, value); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.Retag(ctx, tagger, p.ScopeID, p.List, change)
 }

@@ -118,11 +118,17 @@ func (m *move) copy(ctx context.Context, tx *db.Tx, p *repo.Package) error {
 	if err := tx.CopyPackage(ctx, m.from.ID, p); err != nil {
 		return err
 	}
+	var entries []format.Entry
 	if same {
-		return tx.CopyEntries(ctx, m.from.ID, p.ID)
+		entries, err = tx.PackageEntries(ctx, m.from.ID)
+	} else {
+		entries, err = m.entries(p)
 	}
-	entries, err := m.entries(p)
 	if err != nil {
+		return err
+	}
+	// It may have been recorded before the gate refused it.
+	if err := format.Check(m.format, p, entries); err != nil {
 		return err
 	}
 	for _, e := range entries {

@@ -78,6 +78,9 @@ func (v *Verifier) Run(ctx context.Context, report func(Problem)) (s Summary, er
 		}
 		run.step()
 	}
+	if err := run.withheld(ctx); err != nil {
+		return s, err
+	}
 	return s, run.lost(ctx)
 }
 

@@ -30,6 +30,7 @@ type fragmentJSON struct {
 	Filename        string    `json:"filename"`
 	UploaderName    string    `json:"uploader_name"`
 	Indexed         bool      `json:"indexed"`
+	Withheld        string    `json:"withheld,omitempty"`
 	SHA256          *string   `json:"sha256sum"`
 	Architecture    string    `json:"architecture"`
 	RepositoryHTML  string    `json:"repository_html_url"`
@@ -107,7 +108,7 @@ func (a *API) fragment(ctx context.Context, r repo.Repository, p *repo.Package) 
 	}
 	v := fragmentJSON{
 		Name: p.Name, DistroVersion: p.Distro.String(), CreatedAt: timestamp(p.CreatedAt), Version: version, Release: orNull(release),
-		Epoch: p.Epoch, Scope: orNull(p.Namespace), Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed,
+		Epoch: p.Epoch, Scope: orNull(p.Namespace), Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed, Withheld: p.Withheld,
 		SHA256: orNull(p.Files[0].SHA256), Architecture: p.Architecture,
 		RepositoryHTML: join(r.Owner, r.Name), PackageURL: api + ".json", PackageHTML: join(r.Owner, r.Name, "packages") + file,
 		DownloadsDetail: api + "/stats/downloads/detail.json", DownloadsSeries: api + "/stats/downloads/series/daily.json",
