@@ -15,7 +15,6 @@ import (
 	"html"
 	"net/url"
 	"slices"
-	"time"
 
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
@@ -146,6 +145,10 @@ type file struct {
 	Yanked         any               `json:"yanked,omitempty"` // true, or the reason
 }
 
+// uploadTime has six digits of a fraction, as PyPI's: pip 26 on Python 3.9 and 3.10
+// takes three or six and no other number, and gives up on the whole project.
+const uploadTime = "2006-01-02T15:04:05.000000Z"
+
 // entries are the texts of a file.
 func (f file) entries() ([]format.Entry, error) {
 	var page bytes.Buffer
@@ -199,7 +202,7 @@ func (p parsed) Entries(l format.Listing) ([]format.Entry, error) {
 	u := url.URL{Path: at.Path[len("pypi/"):]}
 	f := file{
 		Filename: at.Name, URL: toFiles + u.EscapedPath(), Hashes: map[string]string{"sha256": at.SHA256}, RequiresPython: p.meta.RequiresPython,
-		Size: at.Size, UploadTime: l.Time.UTC().Format(time.RFC3339Nano),
+		Size: at.Size, UploadTime: l.Time.UTC().Format(uploadTime),
 	}
 	if len(l.Files) > 1 {
 		f.Metadata = map[string]string{"sha256": l.Files[1].SHA256}

@@ -370,6 +370,26 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// TestUploadTime: clients take one number of digits behind the second, whatever the
+// time is.
+func TestUploadTime(t *testing.T) {
+	p, err := parse(t, "p-1-py3-none-any.whl", pytest.Wheel("p", "1", ""), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := p.Package().Files
+	files[0].Path = "pypi/packages/p/p-1-py3-none-any.whl"
+	for milli, want := range map[int64]string{0: ".000000Z", 1: ".001000Z", 490: ".490000Z", 400: ".400000Z", 678: ".678000Z"} {
+		entries, err := p.Entries(format.Listing{Files: files, Time: time.UnixMilli(milli).In(time.FixedZone("elsewhere", 3600))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want = `"upload-time":"1970-01-01T00:00:00` + want + `"`; !strings.Contains(string(entries[1].Text), want) {
+			t.Errorf("%s is not in %s", want, entries[1].Text)
+		}
+	}
+}
+
 // TestRealPackages takes what real projects published, and names it as it is.
 func TestRealPackages(t *testing.T) {
 	out, err := exec.Command("../../../scripts/python-clients").Output()
