@@ -67,7 +67,25 @@ type Upload struct {
 	// Fields are what the client says beside the file, by the names of the
 	// API without package[]: "coordinates". Hostile too.
 	Fields map[string]string
+	// Reserve waits until the server has n bytes of memory for this parse, of a
+	// budget that all parses share. A parse that may need more than
+	// UnaskedMemory calls it once, with all that it may need, before it makes
+	// anything large; what it may need follows from lengths that stand in front
+	// of what they measure. An error ends the parse. nil means that there is no
+	// budget: call NeedMemory.
+	Reserve func(n int64) error
 	repo.Digests
+}
+
+// UnaskedMemory is what a parse may use without a Reserve, in bytes.
+const UnaskedMemory = 8 << 20
+
+// NeedMemory reserves memory for a parse. See Upload.Reserve.
+func (u Upload) NeedMemory(n int64) error {
+	if u.Reserve == nil || n <= UnaskedMemory {
+		return nil
+	}
+	return u.Reserve(n)
 }
 
 // Parsed is a package that has been read.

@@ -29,12 +29,12 @@ func (u *Uploader) Move(ctx context.Context, p *repo.Package, to repo.Repository
 	err = u.DB.Update(ctx, run)
 	if errors.Is(err, errElsewhere) {
 		// Read before the transaction, which others wait for.
-		file, parsed, rerr := u.reread(ctx, f, p)
-		if rerr != nil {
-			return nil, rerr
+		var release func()
+		m.parsed, release, err = u.reread(ctx, f, p)
+		defer release()
+		if err != nil {
+			return nil, err
 		}
-		defer closeAll([]*File{file})
-		m.parsed = parsed
 		err = u.DB.Update(ctx, run)
 	}
 	if err := u.recorded(err); err != nil {
@@ -169,24 +169,26 @@ func (m *move) retag(ctx context.Context, tx *db.Tx, source *repo.Package) error
 	return second()
 }
 
-// reread parses a stored package once more. The file must be closed.
-func (u *Uploader) reread(ctx context.Context, f format.Format, p *repo.Package) (*File, format.Parsed, error) {
+// reread parses a stored package once more. release must be called when it is
+// not needed any more, after an error too.
+func (u *Uploader) reread(ctx context.Context, f format.Format, p *repo.Package) (parsed format.Parsed, release func(), err error) {
+	release = func() {}
 	b, err := u.DB.Blob(ctx, p.Files[0].SHA256)
 	if err != nil {
-		return nil, nil, err
+		return nil, release, err
 	}
 	object, err := u.Blobs.Open(ctx, b.Object)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open %s: %w", p.Filename(), err)
+		return nil, release, fmt.Errorf("open %s: %w", p.Filename(), err)
 	}
 	defer object.Close()
 	file, err := u.Receive(ctx, p.Filename(), object)
 	if err != nil {
-		return nil, nil, err
+		return nil, release, err
 	}
-	parsed, err := f.Parse(ctx, file.Upload(nil))
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("read %s: %w", p.Filename(), err), file.Close())
-	}
-	return file, parsed, nil
+	parsed, end, err := u.parse(ctx, f, file, nil)
+	return parsed, func() {
+		end()
+		closeAll([]*File{file})
+	}, err
 }

@@ -29,6 +29,8 @@ type Uploader struct {
 	Recorded func()
 	// Now is the clock.
 	Now func() time.Time
+
+	parsing parsing
 }
 
 // Push is a package to be recorded.
@@ -53,9 +55,10 @@ func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := f.Parse(ctx, p.File.Upload(p.Fields))
+	parsed, release, err := u.parse(ctx, f, p.File, p.Fields)
+	defer release()
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", p.File.Name, err)
+		return nil, err
 	}
 	pkg := parsed.Package()
 	staged, err := match(pkg, p)
@@ -99,9 +102,10 @@ func (u *Uploader) Read(ctx context.Context, f *File, v repo.DistroVersion) (*re
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := ft.Parse(ctx, f.Upload(nil))
+	parsed, release, err := u.parse(ctx, ft, f, nil)
+	defer release()
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.Name, err)
+		return nil, err
 	}
 	return parsed.Package(), nil
 }

@@ -1,0 +1,127 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"packagecloud/internal/blob/fileblob"
+	"packagecloud/internal/format"
+	"packagecloud/internal/format/formattest"
+	"packagecloud/internal/repo"
+)
+
+// hungry is a format whose parses want memory, and take time.
+type hungry struct {
+	formattest.Toy
+	need  int64
+	takes time.Duration
+	used  atomic.Int64 // by all parses at work
+	most  atomic.Int64
+}
+
+func (h *hungry) Parse(ctx context.Context, u format.Upload) (format.Parsed, error) {
+	if err := u.NeedMemory(h.need); err != nil {
+		return nil, err
+	}
+	now := h.used.Add(max(h.need, 1))
+	defer h.used.Add(-max(h.need, 1))
+	for most := h.most.Load(); now > most && !h.most.CompareAndSwap(most, now); most = h.most.Load() {
+	}
+	select {
+	case <-time.After(h.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return h.Toy.Parse(ctx, u)
+}
+
+// parseAll parses so many files at once and returns what became of each.
+func parseAll(t *testing.T, ctx context.Context, f format.Format, n int) []error {
+	t.Helper()
+	blobs, err := fileblob.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &Uploader{Blobs: blobs, Now: time.Now}
+	failed := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		file, err := u.Receive(t.Context(), "x.toy", strings.NewReader(string(formattest.Package("a", "1", "x86", 1))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			defer file.Close()
+			_, release, err := u.parse(ctx, f, file, nil)
+			release()
+			failed[i] = err
+		})
+	}
+	wg.Wait()
+	return failed
+}
+
+// TestParsesShareMemory: however many packages are pushed at once, those that
+// are being read keep within the budget, and all are read in the end.
+func TestParsesShareMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hungry{need: parseMemory / 3, takes: time.Second}
+		for _, err := range parseAll(t, t.Context(), h, 20) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if got := h.most.Load(); got > parseMemory || got < parseMemory/2 {
+			t.Errorf("the parses took %d bytes together, of %d", got, parseMemory)
+		}
+	})
+}
+
+// TestParsesShareTime: who waits too long is told to come again, and a client
+// that goes away holds nothing.
+func TestParsesShareTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hungry{need: parseMemory, takes: 40 * time.Second}
+		read, late := 0, 0
+		for _, err := range parseAll(t, t.Context(), h, 4) {
+			switch {
+			case err == nil:
+				read++
+			case errors.Is(err, repo.ErrUnavailable):
+				late++
+			default:
+				t.Error(err)
+			}
+		}
+		if read != 1 || late != 3 {
+			t.Errorf("%d were read and %d were late, want 1 and 3", read, late)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		for _, err := range parseAll(t, ctx, h, 4) {
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("clients that went away were served for %s", took)
+		}
+	})
+}
+
+// TestTooHungry: what can never be read is refused and not waited for.
+func TestTooHungry(t *testing.T) {
+	for _, err := range parseAll(t, t.Context(), &hungry{need: parseMemory + 1}, 1) {
+		var invalid *repo.InvalidError
+		if !errors.As(err, &invalid) {
+			t.Errorf("it ends with %v", err)
+		}
+	}
+}
