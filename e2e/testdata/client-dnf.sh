@@ -73,9 +73,9 @@ if [ "$PRIVATE" = 1 ]; then
   repo=/etc/yum.repos.d/admin_demo.repo
   [ "$(stat -c %a $repo)" = 600 ] || fail "everybody may read the token in $repo"
   cp $repo saved
-  sed -i 's|//[0-9a-f]*:@|//0123456789abcdef0123456789abcdef0123456789abcdef:@|' $repo
+  sed -i 's|//[0-9a-f]*:irrelevant@|//0123456789abcdef0123456789abcdef0123456789abcdef:irrelevant@|' $repo
   refuse '404' "${dnf[@]}" makecache --refresh
-  sed -i 's|//[0-9a-f]*:@|//|' $repo
+  sed -i 's|//[0-9a-f]*:irrelevant@|//|' $repo
   refuse '401' "${dnf[@]}" makecache --refresh
   cp saved $repo
   expect 'Metadata cache created' "${dnf[@]}" makecache --refresh

@@ -19,7 +19,7 @@ curl_user=() wget_user=()
 if [ "$PRIVATE" = 1 ]; then
   refuse 401 curl -sSf "$base/tool/1.0/tool.bin"
   refuse 404 curl -sSf -u 0123456789abcdef0123456789abcdef0123456789abcdef: "$base/tool/1.0/tool.bin"
-  printf 'machine %s login %s password x\n' "$(sed 's|http://||; s|:.*||' <<< "$URL")" "$(read_token)" > "$HOME/.netrc"
+  printf 'machine %s login %s password irrelevant\n' "$(sed 's|http://||; s|:.*||' <<< "$URL")" "$(read_token)" > "$HOME/.netrc"
   chmod 600 "$HOME/.netrc"
   curl_user=(--netrc) wget_user=(--auth-no-challenge)
   expect 200 curl -sS -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $(read_token)" "$base/tool/1.0/tool.bin"

@@ -40,7 +40,7 @@ export PACKAGECLOUD_TOKEN=$TOKEN PACKAGECLOUD_URL=$URL
 expect 'success!' "$BIN/package_cloud" push --wait admin/demo/python hello_app-1.0-py3-none-any.whl
 
 user=
-if [ "$PRIVATE" = 1 ]; then user=$(read_token):x@; fi
+if [ "$PRIVATE" = 1 ]; then user=$(read_token):irrelevant@; fi
 from=${index/http:\/\//http://$user}
 
 # install CLIENT ARGUMENTS: into the folder got.
@@ -93,7 +93,7 @@ expect '.metadata' env PYTHONPATH="$TOOLS/pip-25.1.1" "$python" -m pip install -
 # netrc, and the install script.
 if [ "$PRIVATE" = 1 ]; then
   refuse '' "$python" -m pip install --quiet --target got --index-url "$index" hello-lib
-  printf 'machine %s login %s password x\n' "${host%:*}" "$(read_token)" > "$HOME/.netrc"
+  printf 'machine %s login %s password irrelevant\n' "${host%:*}" "$(read_token)" > "$HOME/.netrc"
   chmod 600 "$HOME/.netrc"
   from=$index
   install_with pip-23.0.1 hello-lib

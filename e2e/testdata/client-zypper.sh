@@ -41,6 +41,6 @@ remove opensuse/15.6 hello-two-2.0+b1-1.noarch.rpm
 refuse "'hello-two' not found" "${zypper[@]}" install hello-two
 
 if [ "$PRIVATE" = 1 ]; then
-  sed -i 's|//[0-9a-f]*:@|//0123456789abcdef0123456789abcdef0123456789abcdef:@|' /etc/zypp/repos.d/admin_demo.repo
+  sed -i 's|//[0-9a-f]*:irrelevant@|//0123456789abcdef0123456789abcdef0123456789abcdef:irrelevant@|' /etc/zypp/repos.d/admin_demo.repo
   refuse 'not found' "${zypper[@]}" refresh --force
 fi

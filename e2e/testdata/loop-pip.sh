@@ -5,7 +5,7 @@ only_this_server
 export PIP_CONFIG_FILE=/dev/null PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_RETRIES=0
 export PYTHONPATH=$TOOLS/pip-25.1.1
 python=$TOOLS/bin/python
-index=http://$(read_token):x@${URL#http://}/admin/demo/pypi/simple/
+index=http://$(read_token):irrelevant@${URL#http://}/admin/demo/pypi/simple/
 n=0
 while going; do
   rm -rf got

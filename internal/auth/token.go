@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"time"
 
 	"packagecloud/internal/db"
@@ -20,6 +21,14 @@ type Sealer interface {
 }
 
 const sealLabel = "token"
+
+// Password stands beside the token in every URL and file that the server gives
+// out. Token ignores it. Without one, zypper sends no credentials at all (since
+// libzypp 17.38, openSUSE/libzypp#754).
+const Password = "irrelevant"
+
+// Userinfo are the credentials in the URL of somebody with a token.
+func Userinfo(token string) *url.Userinfo { return url.UserPassword(token, Password) }
 
 // Hash is how a token is looked up: its SHA-256 in hexadecimal. The tokens are
 // random, so that a slow hash would protect nothing.

@@ -296,7 +296,7 @@ func (s *Server) repository(w http.ResponseWriter, r *http.Request, name, rest s
 				"self": self, "create_package": self + "/packages.json", "package_contents": self + "/packages/contents",
 				"master_tokens": self + "/master_tokens", "create_master_token": self + "/master_tokens", "gpg_keys": self + "/gpg_keys.json",
 			},
-			"urls": map[string]string{"install_script": strings.Replace(s.URL, "//", "//master:@", 1) + "/install/repositories/" + name + "/script.:package_type.sh"},
+			"urls": map[string]string{"install_script": strings.Replace(s.URL, "//", "//master:irrelevant@", 1) + "/install/repositories/" + name + "/script.:package_type.sh"},
 		})
 	case "POST packages":
 		s.push(w, name, b)

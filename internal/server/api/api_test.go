@@ -310,7 +310,7 @@ func TestShowRepository(t *testing.T) {
 	if diff := cmp.Diff(want, v.Paths); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
 	}
-	if !regexp.MustCompile(`^https://[0-9a-f]{48}:@packages\.example\.com/install/repositories/alice/demo/script\.:package_type\.sh$`).MatchString(v.URLs["install_script"]) {
+	if !regexp.MustCompile(`^https://[0-9a-f]{48}:irrelevant@packages\.example\.com/install/repositories/alice/demo/script\.:package_type\.sh$`).MatchString(v.URLs["install_script"]) {
 		t.Errorf("install_script: %s", v.URLs["install_script"])
 	}
 }

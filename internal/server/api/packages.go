@@ -143,7 +143,7 @@ func (a *API) downloadURL(ctx context.Context, r repo.Repository, p *repo.Packag
 		if err != nil {
 			return "", err
 		}
-		u.User = url.UserPassword(token, "")
+		u.User = auth.Userinfo(token)
 	}
 	query := url.Values{"distro_version_id": {strconv.FormatInt(p.Distro.ID, 10)}}
 	if p.Namespace != "" {

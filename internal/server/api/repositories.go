@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 
 	"packagecloud/internal/auth"
 	"packagecloud/internal/db"
@@ -154,7 +153,7 @@ func (a *API) installScript(r *http.Request, c *call) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			u.User = url.UserPassword(value, "")
+			u.User = auth.Userinfo(value)
 		}
 	}
 	return u.String() + "/install/repositories" + join(c.repository.Owner, c.repository.Name) + "/script.:package_type.sh", nil

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"packagecloud/internal/auth"
 	"packagecloud/internal/repo"
 )
 
@@ -46,7 +47,7 @@ func (c *call) aptAuth() (string, error) {
 	}
 	machine := c.base("") + "/"
 	machine = strings.TrimPrefix(machine, "https://")
-	return fmt.Sprintf("machine %s login %s password irrelevant\n", machine, token), nil
+	return fmt.Sprintf("machine %s login %s password %s\n", machine, token, auth.Password), nil
 }
 
 // bundle is where the distributions in bundled keep the certificates of

@@ -177,7 +177,7 @@ func (c *call) secret() (string, error) {
 func (c *call) base(token string) string {
 	u := c.URL.JoinPath(c.repository.Owner, c.repository.Name)
 	if token != "" {
-		u.User = url.UserPassword(token, "")
+		u.User = auth.Userinfo(token)
 	}
 	return u.String()
 }

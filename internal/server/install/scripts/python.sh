@@ -43,7 +43,7 @@ main() {
   local url=$base/pypi/simple/ value
   if [ -n "$token" ]; then
     value=$(read_token) || die "The server gave no token for $repository."
-    url=${url/:\/\//:\/\/$value:@}
+    url=${url/:\/\//:\/\/$value:irrelevant@}
   fi
   mkdir -p "${file%/*}" || die "Cannot make ${file%/*}."
   local new
