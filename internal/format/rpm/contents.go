@@ -3,6 +3,7 @@ package rpm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"packagecloud/internal/format"
@@ -10,20 +11,9 @@ import (
 
 // dependency is one relation of a package.
 type dependency struct {
-	name               string
-	flags              string // "", "EQ", "LT", "GT", "LE" or "GE"
-	epoch, ver, rel    string
-	pre                bool // needed by the scripts that run at installation
-	versionAsWritten   string
-	comparisonAsSymbol string
-}
-
-// String is the relation as people write it: "foo >= 1.0-1".
-func (d dependency) String() string {
-	if d.flags == "" {
-		return d.name
-	}
-	return d.name + " " + d.comparisonAsSymbol + " " + d.versionAsWritten
+	name, version string // as in the header
+	sense         uint8  // senseLess and its like
+	pre           bool   // needed by the scripts that run at installation
 }
 
 // Bits of the flags of a dependency (rpmds.h).
@@ -31,15 +21,47 @@ const (
 	senseLess       = 1 << 1
 	senseGreater    = 1 << 2
 	senseEqual      = 1 << 3
+	sensePreTrans   = 1 << 5
 	sensePrereq     = 1 << 6
+	sensePostTrans  = 1 << 7
 	senseScriptPre  = 1 << 9
 	senseScriptPost = 1 << 10
 )
 
+// comparisons are the senses as repodata and people write them.
+var comparisons = map[uint8][2]string{
+	senseLess: {"LT", "<"}, senseGreater: {"GT", ">"}, senseEqual: {"EQ", "="},
+	senseLess | senseEqual: {"LE", "<="}, senseGreater | senseEqual: {"GE", ">="},
+}
+
+// versioned tells whether a version limits the relation.
+func (d dependency) versioned() bool { return d.version != "" && comparisons[d.sense][0] != "" }
+
+// String is the relation as people write it: "foo >= 1.0-1".
+func (d dependency) String() string {
+	if !d.versioned() {
+		return toUTF8(d.name)
+	}
+	return toUTF8(d.name + " " + comparisons[d.sense][1] + " " + d.version)
+}
+
+// evr takes the version apart. It is not ok if the epoch is no number.
+func (d dependency) evr() (epoch, version, release string, ok bool) {
+	epoch, version = "0", d.version
+	if before, after, found := strings.Cut(d.version, ":"); found {
+		version = after
+		if before != "" {
+			epoch = before
+		}
+	}
+	version, release, _ = strings.Cut(version, "-")
+	return epoch, version, release, strings.Trim(epoch, "0123456789") == ""
+}
+
 // dependencyKinds are the relations, in createrepo_c's order, with their tags.
 var dependencyKinds = []struct {
-	name                  string
-	names, versions, flag uint32
+	name                   string
+	names, versions, flags uint32
 }{
 	{"provides", 1047, 1113, 1112},
 	{"requires", 1049, 1050, 1048},
@@ -54,55 +76,67 @@ var dependencyKinds = []struct {
 func (p *rpmPackage) readDependencies(h *header) error {
 	p.dependencies = make(map[string][]dependency)
 	for _, kind := range dependencyKinds {
-		names, err := h.strings(kind.names)
-		if err != nil {
-			return err
+		n, versions, flags := h.count(kind.names), h.count(kind.versions), h.count(kind.flags)
+		if (versions != n || flags != n) && (versions != 0 || flags != 0) {
+			return fmt.Errorf("its %s have %d names, %d versions and %d flags", kind.name, n, versions, flags)
 		}
-		versions, err := h.strings(kind.versions)
-		if err != nil {
-			return err
-		}
-		flags, err := h.numbers(kind.flag)
-		if err != nil {
-			return err
-		}
-		if len(versions) != len(names) || len(flags) != len(names) {
-			if len(versions) != 0 || len(flags) != 0 {
-				return fmt.Errorf("its %s have %d names, %d versions and %d flags", kind.name, len(names), len(versions), len(flags))
+		all := make([]dependency, 0, n)
+		name, version := h.strings(kind.names), h.strings(kind.versions)
+		for i := range n {
+			bits := h.number(kind.flags, i)
+			d := dependency{name: name.next(), version: version.next(), sense: uint8(bits & (senseLess | senseGreater | senseEqual))}
+			d.pre = kind.name == "requires" && bits&(sensePrereq|senseScriptPre|senseScriptPost|sensePreTrans|sensePostTrans) != 0
+			if err := d.check(); err != nil {
+				return fmt.Errorf("its %s: %w", kind.name, err)
 			}
-			versions, flags = make([]string, len(names)), make([]uint64, len(names))
+			all = append(all, d)
 		}
-		seen := make(map[dependency]bool)
-		for i, name := range names {
-			d := newDependency(name, versions[i], flags[i])
-			d.pre = d.pre && kind.name == "requires"
-			// What the rpm library itself must be able to do is not for solvers.
-			if seen[d] || kind.name == "requires" && strings.HasPrefix(name, "rpmlib(") {
-				continue
-			}
-			seen[d] = true
-			p.dependencies[kind.name] = append(p.dependencies[kind.name], d)
-		}
+		p.dependencies[kind.name] = all
 	}
+	p.dependencies["requires"] = p.withoutKept(p.dependencies["requires"])
 	return nil
 }
 
-func newDependency(name, version string, flags uint64) dependency {
-	d := dependency{name: name, pre: flags&(sensePrereq|senseScriptPre|senseScriptPost) != 0}
-	sense := map[uint64][2]string{
-		senseLess: {"LT", "<"}, senseGreater: {"GT", ">"}, senseEqual: {"EQ", "="},
-		senseLess | senseEqual: {"LE", "<="}, senseGreater | senseEqual: {"GE", ">="},
-	}[flags&(senseLess|senseGreater|senseEqual)]
-	if sense[0] == "" || version == "" {
-		return d
+// check says why a relation cannot be listed.
+func (d dependency) check() error {
+	if _, _, _, ok := d.evr(); !ok {
+		return fmt.Errorf("the version %.60q of %.60q has an epoch that is no number", d.version, d.name)
 	}
-	d.flags, d.comparisonAsSymbol, d.versionAsWritten = sense[0], sense[1], version
-	d.epoch = "0"
-	if epoch, rest, ok := strings.Cut(version, ":"); ok {
-		d.epoch, version = epoch, rest
+	return errors.Join(checkShort(d.name), checkShort(d.version))
+}
+
+// withoutKept leaves out what no solver needs to look for, as createrepo_c does:
+// what the rpm library must be able to do, what the package itself provides or
+// lists in primary, and what was there before.
+func (p *rpmPackage) withoutKept(requires []dependency) []dependency {
+	own := make(map[dependency]bool)
+	for _, d := range p.dependencies["provides"] {
+		own[d] = true
 	}
-	d.ver, d.rel, _ = strings.Cut(version, "-")
-	return d
+	files := make(map[string]bool)
+	for _, d := range requires {
+		if isPrimary(d.name) {
+			files[d.name] = false
+		}
+	}
+	if len(files) > 0 {
+		p.eachFile(func(path []byte, _ string) {
+			if _, ok := files[string(path)]; ok {
+				files[string(path)] = true
+			}
+		})
+	}
+	kept := make([]dependency, 0, len(requires))
+	for _, d := range requires {
+		unconditional := d
+		unconditional.pre = false
+		if strings.HasPrefix(d.name, "rpmlib(") || files[d.name] || own[unconditional] || own[d] {
+			continue
+		}
+		own[d] = true
+		kept = append(kept, d)
+	}
+	return kept
 }
 
 // Bits of file modes and flags (rpmfi.h).
@@ -112,95 +146,136 @@ const (
 	flagGhost     = 1 << 6
 )
 
-// readFiles puts the paths together. They may expand: each names its folder by
-// number.
+// readFiles checks the list of files. The paths stay as the header has them: each
+// names its folder by number, and put together they may need far more memory.
 func (p *rpmPackage) readFiles(h *header) error {
-	paths, err := filePaths(h)
-	if err != nil {
-		return err
+	p.files = fileList{header: h}
+	n := h.count(tagBaseNames)
+	if n == 0 {
+		n = h.count(tagOldFileNames)
+	} else if h.count(tagDirIndexes) != n {
+		return fmt.Errorf("it has %d file names in %d folders", n, h.count(tagDirIndexes))
 	}
-	modes, err := h.numbers(tagFileModes)
-	if err != nil {
-		return err
+	if modes, flags := h.count(tagFileModes), h.count(tagFileFlags); n > 0 && (modes != n || flags != n) {
+		return fmt.Errorf("it has %d files, with %d modes and %d flags", n, modes, flags)
 	}
-	flags, err := h.numbers(tagFileFlags)
-	if err != nil {
-		return err
+	folders := h.strings(tagDirNames)
+	for range h.count(tagDirNames) {
+		folder := folders.next()
+		if err := checkShort(folder); err != nil {
+			return err
+		}
+		p.files.folders = append(p.files.folders, folder)
 	}
-	if len(paths) > 0 && (len(modes) != len(paths) || len(flags) != len(paths)) {
-		return fmt.Errorf("it has %d files, with %d modes and %d flags", len(paths), len(modes), len(flags))
+	return p.checkFiles(h, n)
+}
+
+func (p *rpmPackage) checkFiles(h *header, n int) error {
+	names := h.strings(tagOldFileNames)
+	if h.has(tagBaseNames) {
+		names = h.strings(tagBaseNames)
 	}
-	p.files = make([]file, len(paths))
-	for i, path := range paths {
-		p.files[i].path = path
-		switch {
-		case modes[i]&modeType == modeDirectory:
-			p.files[i].kind = "dir"
-		case flags[i]&flagGhost != 0:
-			p.files[i].kind = "ghost"
+	for i := range n {
+		length := len("  <file></file>\n")
+		name := names.next()
+		if h.has(tagBaseNames) {
+			folder := h.number(tagDirIndexes, i)
+			if folder >= uint64(len(p.files.folders)) {
+				return fmt.Errorf("the file %.60q lies in a folder that does not exist", name)
+			}
+			length += len(p.files.folders[folder])
+		}
+		if err := checkShort(name); err != nil {
+			return err
+		}
+		if length += len(name); length > maxShort {
+			return fmt.Errorf("the path of the file %.60q is longer than %d bytes", name, maxShort)
+		}
+		p.files.length += length
+		switch size := int(h.end - h.start); {
+		case p.files.length > format.MaxEntry:
+			return fmt.Errorf("the paths of its files take more than the %d bytes that can be listed", format.MaxEntry)
+		case p.files.length > maxExpansion*size+64<<10:
+			return fmt.Errorf("the paths of its files are more than %d times as long as its header of %d bytes", maxExpansion, size)
 		}
 	}
 	return nil
 }
 
-func filePaths(h *header) ([]string, error) {
-	base, err := h.strings(tagBaseNames)
-	if err != nil {
-		return nil, err
-	}
-	if len(base) == 0 {
-		return h.strings(tagOldFileNames)
-	}
-	folders, err := h.strings(tagDirNames)
-	if err != nil {
-		return nil, err
-	}
-	indexes, err := h.numbers(tagDirIndexes)
-	if err != nil {
-		return nil, err
-	}
-	if len(indexes) != len(base) {
-		return nil, fmt.Errorf("it has %d file names in %d folders", len(base), len(indexes))
-	}
-	paths := make([]string, len(base))
-	total := 0
-	for i, name := range base {
-		if indexes[i] >= uint64(len(folders)) {
-			return nil, fmt.Errorf("the file %.60q lies in a folder that does not exist", name)
-		}
-		if total += len(folders[indexes[i]]) + len(name); total > format.MaxEntry {
-			return nil, errTooLong
-		}
-		paths[i] = folders[indexes[i]] + name
-	}
-	return paths, nil
+// maxExpansion is how many times as long as the header the paths of the files may
+// be. A header has some 60 bytes for each file besides its name, so those of real
+// packages are shorter than it.
+const maxExpansion = 16
+
+// fileList is a list of files as a header has it.
+type fileList struct {
+	header  *header
+	folders []string
+	length  int // of what lists them, before anything is escaped
 }
 
-var errTooLong = errors.New("the names of its files are too long to be listed")
+// eachFile goes through the files. The path is valid until yield returns; the
+// kind is "", "dir" or "ghost".
+func (p *rpmPackage) eachFile(yield func(path []byte, kind string)) {
+	h := p.files.header
+	names, n := h.strings(tagBaseNames), h.count(tagBaseNames)
+	if n == 0 {
+		names, n = h.strings(tagOldFileNames), h.count(tagOldFileNames)
+	}
+	var path []byte
+	for i := range n {
+		path = path[:0]
+		if h.has(tagBaseNames) {
+			path = append(path, p.files.folders[h.number(tagDirIndexes, i)]...)
+		}
+		path = append(path, names.next()...)
+		kind := ""
+		switch {
+		case h.number(tagFileModes, i)&modeType == modeDirectory:
+			kind = "dir"
+		case h.number(tagFileFlags, i)&flagGhost != 0:
+			kind = "ghost"
+		}
+		yield(path, kind)
+	}
+}
 
 // maxChanges is how many entries of the changelog are listed, the newest, as
 // with createrepo_c.
 const maxChanges = 10
 
 func (p *rpmPackage) readChangelog(h *header) error {
-	times, err := h.numbers(tagChangelogTime)
-	if err != nil {
-		return err
+	n, times, texts := h.count(tagChangelogName), h.count(tagChangelogTime), h.count(tagChangelogText)
+	if times != n || texts != n {
+		return fmt.Errorf("its changelog has %d times, %d names and %d texts", times, n, texts)
 	}
-	names, err := h.strings(tagChangelogName)
-	if err != nil {
-		return err
+	name, text := h.strings(tagChangelogName), h.strings(tagChangelogText)
+	for i := range min(n, maxChanges) {
+		c := change{strings.TrimRight(name.next(), " "), text.next(), h.number(tagChangelogTime, i)}
+		if err := errors.Join(checkText(c.author), checkText(c.text)); err != nil {
+			return fmt.Errorf("its changelog: %w", err)
+		}
+		c.author, c.text = toUTF8(c.author), toUTF8(c.text)
+		p.changelog = append(p.changelog, c)
 	}
-	texts, err := h.strings(tagChangelogText)
-	if err != nil {
-		return err
-	}
-	if len(times) != len(names) || len(texts) != len(names) {
-		return fmt.Errorf("its changelog has %d times, %d names and %d texts", len(times), len(names), len(texts))
-	}
-	// The newest come first in the header, and last in the listing.
-	for i := min(len(names), maxChanges) - 1; i >= 0; i-- {
-		p.changelog = append(p.changelog, change{names[i], texts[i], times[i]})
-	}
+	p.orderChangelog()
 	return nil
+}
+
+// orderChangelog puts the oldest entry first. Entries of one day have one time in
+// the header; clients sort by it, so the newer ones are put seconds later, as
+// createrepo_c does.
+func (p *rpmPackage) orderChangelog() {
+	last := uint64(0)
+	for i, c := range p.changelog {
+		if c.time != last {
+			last = c.time
+			continue
+		}
+		for j, time := i-1, c.time; j >= 0 && p.changelog[j].time == time; j-- {
+			p.changelog[j].time++
+			time++
+		}
+	}
+	slices.Reverse(p.changelog)
 }

@@ -28,52 +28,68 @@ func (p *rpmPackage) Entries(l format.Listing) ([]format.Entry, error) {
 	return entries, nil
 }
 
-// xml is text under construction.
-type xml struct{ bytes.Buffer }
+// xml is text under construction. Of what is longer than can be listed only the
+// beginning is made: Entries refuses it.
+type xml struct{ text bytes.Buffer }
+
+func (x *xml) write(s string) {
+	if x.text.Len() <= format.MaxEntry {
+		x.text.WriteString(s)
+	}
+}
 
 // element writes an element on a line of its own, an empty one if it has no
 // text. Attributes are name, value, name, value ...
 func (x *xml) element(indent int, name, text string, attributes ...string) {
 	x.open(indent, name, attributes...)
 	if text == "" {
-		x.WriteString("/>\n")
+		x.write("/>\n")
 		return
 	}
-	x.WriteByte('>')
-	x.escape(text)
-	x.WriteString("</" + name + ">\n")
+	x.write(">")
+	x.escape(text, false)
+	x.write("</" + name + ">\n")
 }
 
 // open writes a tag without its end.
 func (x *xml) open(indent int, name string, attributes ...string) {
-	x.WriteString("        "[:indent])
-	x.WriteString("<" + name)
+	x.write("        "[:indent])
+	x.write("<" + name)
 	for i := 0; i < len(attributes); i += 2 {
-		x.WriteString(" " + attributes[i] + `="`)
-		x.escape(attributes[i+1])
-		x.WriteByte('"')
+		x.write(" " + attributes[i] + `="`)
+		x.escape(attributes[i+1], true)
+		x.write(`"`)
 	}
 }
 
-// escape writes text. Characters that XML 1.0 does not know are left out.
-func (x *xml) escape(text string) {
-	for _, r := range text {
+// escape writes text. Characters that XML 1.0 does not know are left out. What an
+// attribute would turn into a space is escaped in it.
+func (x *xml) escape(text string, attribute bool) {
+	written := 0
+	for i, r := range text {
+		with, ok := "", true
 		switch {
 		case r == '&':
-			x.WriteString("&amp;")
+			with = "&amp;"
 		case r == '<':
-			x.WriteString("&lt;")
+			with = "&lt;"
 		case r == '>':
-			x.WriteString("&gt;")
+			with = "&gt;"
 		case r == '"':
-			x.WriteString("&quot;")
-		case r == '\r':
-			x.WriteString("&#13;")
-		case r < ' ' && r != '\n' && r != '\t', r == 0xfffe, r == 0xffff, r == utf8.RuneError:
+			with = "&quot;"
+		case r == '\r', attribute && (r == '\n' || r == '\t'):
+			with = "&#" + strconv.Itoa(int(r)) + ";"
+		case r < ' ' && r != '\n' && r != '\t', r == 0xfffe, r == 0xffff:
 		default:
-			x.WriteRune(r)
+			ok = false
+		}
+		if ok {
+			x.write(text[written:i])
+			x.write(with)
+			written = i + utf8.RuneLen(r)
 		}
 	}
+	x.write(text[written:])
 }
 
 // evr are the attributes of a version element.
@@ -88,7 +104,7 @@ func (p *rpmPackage) evr() []string {
 func (p *rpmPackage) primary(l format.Listing, f repo.File) []byte {
 	decimal := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	var x xml
-	x.WriteString("<package type=\"rpm\">\n")
+	x.write("<package type=\"rpm\">\n")
 	x.element(2, "name", p.name)
 	x.element(2, "arch", p.architecture)
 	x.element(2, "version", "", p.evr()...)
@@ -100,7 +116,7 @@ func (p *rpmPackage) primary(l format.Listing, f repo.File) []byte {
 	x.element(2, "time", "", "file", strconv.FormatInt(l.Time.Unix(), 10), "build", decimal(p.buildTime))
 	x.element(2, "size", "", "package", strconv.FormatInt(f.Size, 10), "installed", decimal(p.installedSize), "archive", decimal(p.archiveSize))
 	x.element(2, "location", "", "href", href(f.Path, l.Distro))
-	x.WriteString("  <format>\n")
+	x.write("  <format>\n")
 	x.element(4, "rpm:license", p.text[tagLicense])
 	x.element(4, "rpm:vendor", p.text[tagVendor])
 	x.element(4, "rpm:group", p.text[tagGroup])
@@ -110,13 +126,13 @@ func (p *rpmPackage) primary(l format.Listing, f repo.File) []byte {
 	for _, kind := range dependencyKinds {
 		p.writeDependencies(&x, kind.name)
 	}
-	for _, f := range p.files {
-		if isPrimary(f.path) {
-			x.file(4, f)
+	p.eachFile(func(path []byte, kind string) {
+		if name := toUTF8(string(path)); isPrimary(name) {
+			x.file(4, name, kind)
 		}
-	}
-	x.WriteString("  </format>\n</package>\n")
-	return x.Bytes()
+	})
+	x.write("  </format>\n</package>\n")
+	return x.text.Bytes()
 }
 
 func (p *rpmPackage) writeDependencies(x *xml, kind string) {
@@ -124,13 +140,14 @@ func (p *rpmPackage) writeDependencies(x *xml, kind string) {
 	if len(all) == 0 {
 		return
 	}
-	x.WriteString("    <rpm:" + kind + ">\n")
+	x.write("    <rpm:" + kind + ">\n")
 	for _, d := range all {
-		attributes := []string{"name", d.name}
-		if d.flags != "" {
-			attributes = append(attributes, "flags", d.flags, "epoch", d.epoch, "ver", d.ver)
-			if d.rel != "" {
-				attributes = append(attributes, "rel", d.rel)
+		attributes := []string{"name", toUTF8(d.name)}
+		if d.versioned() {
+			epoch, version, release, _ := d.evr()
+			attributes = append(attributes, "flags", comparisons[d.sense][0], "epoch", epoch, "ver", toUTF8(version))
+			if release != "" {
+				attributes = append(attributes, "rel", toUTF8(release))
 			}
 		}
 		if d.pre {
@@ -138,7 +155,7 @@ func (p *rpmPackage) writeDependencies(x *xml, kind string) {
 		}
 		x.element(6, "rpm:entry", "", attributes...)
 	}
-	x.WriteString("    </rpm:" + kind + ">\n")
+	x.write("    </rpm:" + kind + ">\n")
 }
 
 // isPrimary tells which files are listed in primary already, because packages
@@ -147,36 +164,35 @@ func isPrimary(path string) bool {
 	return strings.HasPrefix(path, "/etc/") || strings.Contains(path, "bin/") || path == "/usr/lib/sendmail"
 }
 
-func (x *xml) file(indent int, f file) {
-	if f.kind != "" {
-		x.element(indent, "file", f.path, "type", f.kind)
+func (x *xml) file(indent int, path, kind string) {
+	if kind != "" {
+		x.element(indent, "file", path, "type", kind)
 		return
 	}
-	x.element(indent, "file", f.path)
+	x.element(indent, "file", path)
 }
 
 func (p *rpmPackage) filelists(f repo.File) []byte {
 	var x xml
+	x.text.Grow(p.files.length + 512)
 	x.open(0, "package", "pkgid", f.SHA256, "name", p.name, "arch", p.architecture)
-	x.WriteString(">\n")
+	x.write(">\n")
 	x.element(2, "version", "", p.evr()...)
-	for _, f := range p.files {
-		x.file(2, f)
-	}
-	x.WriteString("</package>\n")
-	return x.Bytes()
+	p.eachFile(func(path []byte, kind string) { x.file(2, toUTF8(string(path)), kind) })
+	x.write("</package>\n")
+	return x.text.Bytes()
 }
 
 func (p *rpmPackage) other(f repo.File) []byte {
 	var x xml
 	x.open(0, "package", "pkgid", f.SHA256, "name", p.name, "arch", p.architecture)
-	x.WriteString(">\n")
+	x.write(">\n")
 	x.element(2, "version", "", p.evr()...)
 	for _, c := range p.changelog {
 		x.element(2, "changelog", c.text, "author", c.author, "date", strconv.FormatUint(c.time, 10))
 	}
-	x.WriteString("</package>\n")
-	return x.Bytes()
+	x.write("</package>\n")
+	return x.text.Bytes()
 }
 
 // href is where a repository has a package: as if it lay in its own folder. It

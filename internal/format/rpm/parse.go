@@ -2,26 +2,33 @@ package rpm
 
 import (
 	"context"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
 )
 
+// The tags of regions.
+const (
+	regionImage      = 61
+	regionSignatures = 62
+	regionImmutable  = 63
+)
+
 // Tags of the signature header.
 const (
+	sigSHA1        = 269
 	sigLongSize    = 270
 	sigLongArchive = 271
-	sigSHA1        = 269
 	sigSHA256      = 273
 	sigSize        = 1000
+	sigMD5         = 1004
 	sigPayloadSize = 1007
 )
 
@@ -75,14 +82,8 @@ type rpmPackage struct {
 	headerStart, headerEnd                int64
 
 	dependencies map[string][]dependency // by the kind's name
-	files        []file
+	files        fileList
 	changelog    []change
-}
-
-// file is an installed file.
-type file struct {
-	path string
-	kind string // "", "dir" or "ghost"
 }
 
 // change is an entry of the changelog.
@@ -93,8 +94,8 @@ type change struct {
 
 // Parse implements format.Format. It reads the headers, checks their digests
 // and that the file is as long as they say; the payload is not unpacked.
-func (Format) Parse(_ context.Context, u format.Upload) (format.Parsed, error) {
-	p, err := read(u)
+func (Format) Parse(ctx context.Context, u format.Upload) (format.Parsed, error) {
+	p, err := read(ctx, u)
 	if err != nil {
 		var failed *readError
 		if errors.As(err, &failed) {
@@ -110,10 +111,16 @@ type readError struct{ error }
 
 func (e *readError) Unwrap() error { return e.error }
 
-// sure marks the errors of a reader.
-type sure struct{ io.ReaderAt }
+// sure marks the errors of a reader, and ends when the client has gone.
+type sure struct {
+	ctx context.Context //nolint:containedctx // of one Parse
+	io.ReaderAt
+}
 
 func (s sure) ReadAt(p []byte, offset int64) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, &readError{err}
+	}
 	n, err := s.ReaderAt.ReadAt(p, offset)
 	if n == len(p) {
 		return n, nil
@@ -121,8 +128,8 @@ func (s sure) ReadAt(p []byte, offset int64) (int, error) {
 	return n, &readError{fmt.Errorf("%d bytes at %d: %w", len(p), offset, err)}
 }
 
-func read(u format.Upload) (*rpmPackage, error) {
-	content := sure{u.Content}
+func read(ctx context.Context, u format.Upload) (*rpmPackage, error) {
+	content := sure{ctx, u.Content}
 	lead := make([]byte, leadSize)
 	if u.Size < leadSize {
 		return nil, errTruncated
@@ -136,12 +143,12 @@ func read(u format.Upload) (*rpmPackage, error) {
 	case string(lead[:4]) != "\xed\xab\xee\xdb":
 		return nil, errors.New("it does not begin like one")
 	}
-	signature, err := readHeader(content, leadSize, u.Size)
+	signature, err := readHeader(content, leadSize, u.Size, signatureLayout)
 	if err != nil {
 		return nil, fmt.Errorf("signature header: %w", err)
 	}
 	start := signature.end + (8-signature.end%8)%8
-	h, err := readHeader(content, start, u.Size)
+	h, err := readHeader(content, start, u.Size, headerLayout)
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
@@ -152,24 +159,17 @@ func read(u format.Upload) (*rpmPackage, error) {
 		return nil, err
 	}
 	p := &rpmPackage{upload: u, headerStart: h.start, headerEnd: h.end}
-	if p.archiveSize, _, err = signature.number(sigLongArchive, sigPayloadSize); err != nil {
-		return nil, err
-	}
+	p.archiveSize, _ = signature.first(sigLongArchive, sigPayloadSize)
 	return p, p.fill(h)
 }
 
 // checkDigests compares the header with the digests in the signature header.
 func checkDigests(signature, h *header) error {
-	sum1, sum256 := sha1.Sum(h.raw), sha256.Sum256(h.raw)
 	for _, d := range []struct {
 		tag  uint32
 		have string
-	}{{sigSHA1, hex.EncodeToString(sum1[:])}, {sigSHA256, hex.EncodeToString(sum256[:])}} {
-		want, err := signature.string(d.tag)
-		if err != nil {
-			return err
-		}
-		if want != "" && !strings.EqualFold(want, d.have) {
+	}{{sigSHA1, h.sha1}, {sigSHA256, h.sha256}} {
+		if want := signature.string(d.tag); want != "" && !strings.EqualFold(want, d.have) {
 			return errors.New("its header was changed after it was built: the digest differs")
 		}
 	}
@@ -178,14 +178,11 @@ func checkDigests(signature, h *header) error {
 
 // checkSize compares the length of the file with what the headers say.
 func checkSize(signature, h *header, size int64) error {
-	want, ok, err := signature.number(sigLongSize, sigSize)
-	if err != nil {
-		return err
-	}
+	want, ok := signature.first(sigLongSize, sigSize)
 	if !ok {
-		payload, has, err := h.number(tagPayloadSize)
-		if err != nil || !has {
-			return errors.Join(errors.New("it does not say how long it is"), err)
+		payload, ok := h.first(tagPayloadSize)
+		if !ok {
+			return errors.New("it does not say how long it is")
 		}
 		want = payload + uint64(h.end-h.start)
 	}
@@ -195,6 +192,96 @@ func checkSize(signature, h *header, size int64) error {
 	return nil
 }
 
+// textTags are the tags that are listed as they are, with their names.
+var textTags = map[uint32]string{
+	tagName: "name", tagVersion: "version", tagRelease: "release", tagArch: "architecture", tagSummary: "summary", tagDescription: "description",
+	tagBuildHost: "build host", tagVendor: "vendor", tagLicense: "license", tagPackager: "packager", tagGroup: "group", tagURL: "URL", tagSourceRPM: "source package",
+}
+
+var signatureLayout = layout{
+	region: regionSignatures, tags: maxSignatureTags, store: maxSignatureStore,
+	types: map[uint32]uint32{
+		sigSHA1: typeString, sigLongSize: typeInt64, sigLongArchive: typeInt64, sigSHA256: typeString,
+		sigSize: typeInt32, sigMD5: typeBinary, sigPayloadSize: typeInt32,
+	},
+	keep: set(sigSHA1, sigLongSize, sigLongArchive, sigSHA256, sigSize, sigPayloadSize),
+}
+
+var headerLayout = layout{
+	region: regionImmutable, exact: true, tags: maxTags, store: maxStore,
+	types: knownTypes(),
+	keep:  keptTags(),
+	bound: boundCounts,
+	// What belongs into the signature header (headerMergeLegacySigs in lib/package.cc).
+	rejected: set(257, 259, 261, 262, 267, 268, sigSHA1, sigLongSize, sigLongArchive, sigSHA256, 276, 277, 278, 279),
+}
+
+func set(tags ...uint32) map[uint32]bool {
+	s := make(map[uint32]bool, len(tags))
+	for _, tag := range tags {
+		s[tag] = true
+	}
+	return s
+}
+
+func knownTypes() map[uint32]uint32 {
+	types := make(map[uint32]uint32)
+	for kind, tags := range knownTags {
+		for _, tag := range tags {
+			types[tag] = kind
+		}
+	}
+	return types
+}
+
+func keptTags() map[uint32]bool {
+	kept := set(append(slices.Collect(maps.Keys(textTags)), tagEpoch, tagBuildTime, tagSize, tagLongSize, tagArchiveSize, tagPayloadSize, tagSourcePackage, tagNoSource, tagNoPatch,
+		tagOldFileNames, tagFileModes, tagFileFlags, tagDirIndexes, tagBaseNames, tagDirNames, tagChangelogTime, tagChangelogName, tagChangelogText)...)
+	for _, kind := range dependencyKinds {
+		kept[kind.names], kept[kind.versions], kept[kind.flags] = true, true, true
+	}
+	return kept
+}
+
+// maxRelations and maxFiles bound what one package may list. The largest packages
+// that are known have some 40,000 relations (kernels with a symbol each) and
+// 150,000 files.
+const (
+	maxRelations = 1 << 17
+	maxFiles     = 1 << 19
+)
+
+// boundCounts bounds the memory of what is made from a header, before any of its
+// data are read.
+func boundCounts(index []indexEntry) error {
+	relations := uint64(0)
+	for _, e := range index {
+		switch e.tag {
+		case tagBaseNames, tagDirNames, tagOldFileNames:
+			if e.count > maxFiles {
+				return fmt.Errorf("it has %d files, more than %d", e.count, maxFiles)
+			}
+		default:
+			if isRelation(e.tag) {
+				relations += uint64(e.count)
+			}
+		}
+	}
+	if relations > maxRelations {
+		return fmt.Errorf("it has %d relations to other packages, more than %d", relations, maxRelations)
+	}
+	return nil
+}
+
+func isRelation(tag uint32) bool {
+	for _, kind := range dependencyKinds {
+		if tag == kind.names {
+			return true
+		}
+	}
+	return false
+}
+
 var (
 	validName    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$`)
 	validVersion = regexp.MustCompile(`^[A-Za-z0-9._+~^]{1,128}$`)
@@ -202,14 +289,14 @@ var (
 )
 
 // fill takes everything from the header.
-func (p *rpmPackage) fill(h *header) (err error) {
+func (p *rpmPackage) fill(h *header) error {
 	p.text = make(map[uint32]string)
-	for _, tag := range []uint32{
-		tagName, tagVersion, tagRelease, tagSummary, tagDescription, tagBuildHost, tagVendor, tagLicense, tagPackager, tagGroup, tagURL, tagArch, tagSourceRPM,
-	} {
-		if p.text[tag], err = h.string(tag); err != nil {
-			return err
+	for tag, name := range textTags {
+		text := h.string(tag)
+		if err := checkText(text); err != nil {
+			return fmt.Errorf("its %s: %w", name, err)
 		}
+		p.text[tag] = toUTF8(text)
 	}
 	p.name, p.version, p.release, p.architecture = p.text[tagName], p.text[tagVersion], p.text[tagRelease], p.text[tagArch]
 	for _, f := range []struct {
@@ -220,35 +307,41 @@ func (p *rpmPackage) fill(h *header) (err error) {
 			return fmt.Errorf("its %s %.60q is not valid", f.what, f.value)
 		}
 	}
-	if p.text[tagSourceRPM] == "" || h.has(tagSourcePackage) {
+	if isSource(h) {
 		p.architecture, p.nosource = "src", h.has(tagNoSource) || h.has(tagNoPatch)
+	} else if p.architecture == "src" || p.architecture == "nosrc" {
+		return fmt.Errorf("its architecture is %s, and it is no source package", p.architecture)
 	}
-	epoch, ok, err := h.number(tagEpoch)
-	if err != nil {
-		return err
-	}
-	if ok {
-		e := int64(epoch & 0xffffffff)
+	if epoch, ok := h.first(tagEpoch); ok {
+		e := int64(epoch)
 		p.epoch = &e
 	}
-	if p.buildTime, _, err = h.number(tagBuildTime); err != nil {
-		return err
-	}
-	if p.installedSize, _, err = h.number(tagLongSize, tagSize); err != nil {
-		return err
-	}
+	p.buildTime, _ = h.first(tagBuildTime)
+	p.installedSize, _ = h.first(tagLongSize, tagSize)
 	if p.archiveSize == 0 {
-		if p.archiveSize, _, err = h.number(tagArchiveSize); err != nil {
-			return err
-		}
-	}
-	if err := p.readDependencies(h); err != nil {
-		return err
+		p.archiveSize, _ = h.first(tagArchiveSize)
 	}
 	if err := p.readFiles(h); err != nil {
 		return err
 	}
+	if err := p.readDependencies(h); err != nil {
+		return err
+	}
 	return p.readChangelog(h)
+}
+
+// isSource tells a source package as rpm does. Some builders write neither tag:
+// what they make is a source package if all of its files lie in one folder without
+// a name (headerIsSourceHeuristic in lib/header.cc).
+func isSource(h *header) bool {
+	switch {
+	case h.has(tagSourcePackage):
+		return true
+	case h.has(tagSourceRPM):
+		return false
+	default:
+		return h.count(tagDirNames) == 1 && h.string(tagDirNames) == ""
+	}
 }
 
 // Package implements format.Parsed.

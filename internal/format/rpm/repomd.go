@@ -27,21 +27,21 @@ func (Format) EntryPoints(s format.Snapshot) (points []format.EntryPoint, err er
 func repomd(documents []format.Rendered) []byte {
 	newest := slices.MaxFunc(documents, func(a, b format.Rendered) int { return cmp.Compare(a.ChangedAt.Unix(), b.ChangedAt.Unix()) })
 	var x xml
-	x.WriteString(xmlHeader)
-	x.WriteString(`<repomd xmlns="http://linux.duke.edu/metadata/repo" xmlns:rpm="http://linux.duke.edu/metadata/rpm">` + "\n")
+	x.write(xmlHeader)
+	x.write(`<repomd xmlns="http://linux.duke.edu/metadata/repo" xmlns:rpm="http://linux.duke.edu/metadata/rpm">` + "\n")
 	x.element(2, "revision", strconv.FormatInt(newest.ChangedAt.Unix(), 10))
 	for _, d := range documents {
 		packed, plain := d.Forms[format.Gzip], d.Forms[format.Plain]
 		x.open(2, "data", "type", d.Kind)
-		x.WriteString(">\n")
+		x.write(">\n")
 		x.element(4, "checksum", packed.SHA256, "type", "sha256")
 		x.element(4, "open-checksum", plain.SHA256, "type", "sha256")
 		x.element(4, "location", "", "href", "repodata/"+packed.SHA256+"-"+d.Kind+".xml.gz")
 		x.element(4, "timestamp", strconv.FormatInt(d.ChangedAt.Unix(), 10))
 		x.element(4, "size", strconv.FormatInt(packed.Size, 10))
 		x.element(4, "open-size", strconv.FormatInt(plain.Size, 10))
-		x.WriteString("  </data>\n")
+		x.write("  </data>\n")
 	}
-	x.WriteString("</repomd>\n")
-	return x.Bytes()
+	x.write("</repomd>\n")
+	return x.text.Bytes()
 }

@@ -413,7 +413,7 @@ func TestRefuses(t *testing.T) {
 		{"no header", at(96, 0), "no magic number"},
 		{"a header of 4 GiB", at(96+12, 0xff, 0xff, 0xff, 0xff), "more than"},
 		{"a changed header", change("It does nothing.", "It does evil. :)"), "the digest differs"},
-		{"no UTF-8", rpmtest.Package{Description: "\xff\xfe"}.Build(), "not UTF-8"},
+		{"a control character", rpmtest.Package{Description: "a\x01b"}.Build(), "control character 0x01"},
 		{"a name with a path", rpmtest.Package{Name: "../../x"}.Build(), `its name "../../x" is not valid`},
 		{"a version with a dash", rpmtest.Package{Version: "1/2"}.Build(), "its version"},
 	} {
@@ -478,4 +478,57 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSource tells source packages from binary ones as rpm and createrepo_c do,
+// where the builder wrote neither tag too.
+func TestSource(t *testing.T) {
+	folder := func(name string) []rpmtest.Tag {
+		return []rpmtest.Tag{rpmtest.Strings(1118, name), rpmtest.Numbers(1116, rpmtest.Int32, 0)}
+	}
+	for _, c := range []struct {
+		name   string
+		remove []uint32
+		set    []rpmtest.Tag
+		want   string
+	}{
+		{"says its source package", nil, nil, "x86_64"},
+		{"says nothing", []uint32{1044}, nil, "x86_64"},
+		{"says nothing and has no files", []uint32{1044, 1116, 1117, 1118, 1030, 1037}, nil, "x86_64"},
+		{"says that it is one", nil, []rpmtest.Tag{rpmtest.Numbers(1106, rpmtest.Int32, 1)}, "src"},
+		{"says nothing, with files in no folder", []uint32{1044}, folder(""), "src"},
+		{"says its source package, with files in no folder", nil, folder(""), "x86_64"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := rpmtest.Package{Architecture: "x86_64", Files: map[string][]byte{"/usr/bin/hello": []byte("x")}}.Raw()
+			r.Remove(c.remove...)
+			r.Set(c.set...)
+			if _, p := entries(t, r.Build()); p.Architecture != c.want {
+				t.Errorf("its architecture is %s, not %s", p.Architecture, c.want)
+			}
+		})
+	}
+}
+
+// TestLatin1 lists what is not UTF-8 as createrepo_c does: taken for Latin-1.
+func TestLatin1(t *testing.T) {
+	r := rpmtest.Package{Files: map[string][]byte{"/usr/bin/hello": []byte("x")}}.Raw()
+	r.Set(rpmtest.Text(1004, "caf\xe9 \x93so\x94 said"), rpmtest.Text(1011, "J\xf6rg"), rpmtest.Strings(1117, "caf\xe9"), rpmtest.Strings(1118, "/usr/\xc3\xa9/bin/"),
+		rpmtest.Strings(1049, "\xfcber"), rpmtest.Strings(1050, ""), rpmtest.Numbers(1048, rpmtest.Int32, 0),
+		rpmtest.Strings(1081, "J\xf6rg"), rpmtest.Strings(1082, "- \xc4"), rpmtest.Numbers(1080, rpmtest.Int32, 1))
+	e, p := entries(t, r.Build())
+	if p.Summary != "café so said" {
+		t.Errorf("the summary is %q", p.Summary)
+	}
+	for kind, want := range map[string][]string{
+		"primary":   {"<summary>café so said<", "<rpm:vendor>Jörg<", `name="über"`, "<file>/usr/Ã/bin/café<"},
+		"filelists": {"<file>/usr/Ã/bin/café<"},
+		"other":     {`author="Jörg" date="1">- Ä<`},
+	} {
+		for _, w := range want {
+			if !strings.Contains(e[kind], w) {
+				t.Errorf("%s does not have %s:\n%s", kind, w, e[kind])
+			}
+		}
+	}
 }
