@@ -51,6 +51,19 @@ func newCache[K comparable, V any]() *otter.Cache[K, V] {
 	})
 }
 
+// loadTime bounds a look-up in the database. It does not end with the request
+// that began it: others may wait for its result.
+const loadTime = 10 * time.Second
+
+// load gets a value from a cache, or from the database.
+func load[K comparable, V any](ctx context.Context, c *otter.Cache[K, V], key K, from func(context.Context, K) (V, error)) (V, error) {
+	return c.Get(ctx, key, otter.LoaderFunc[K, V](func(ctx context.Context, key K) (V, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTime)
+		defer cancel()
+		return from(ctx, key)
+	}))
+}
+
 // Token is the token of a request: the user name of Basic credentials, whatever
 // the password is, or a Bearer token. Clients that insist on a user name have
 // the token as their password (twine's is __token__). ok is false if there are
@@ -72,13 +85,13 @@ func Token(r *http.Request) (token string, ok bool) {
 
 // Grant finds what a token stands for; repo.ErrUnauthenticated if for nothing.
 func (a *Auth) Grant(ctx context.Context, token string) (db.Grant, error) {
-	g, err := a.grants.Get(ctx, Hash(token), otter.LoaderFunc[string, *db.Grant](func(ctx context.Context, hash string) (*db.Grant, error) {
+	g, err := load(ctx, a.grants, Hash(token), func(ctx context.Context, hash string) (*db.Grant, error) {
 		g, err := a.db.GrantByHash(ctx, hash)
 		if errors.Is(err, repo.ErrNotFound) {
 			return nil, nil
 		}
 		return &g, err
-	}))
+	})
 	if err != nil {
 		return db.Grant{}, fmt.Errorf("look for the token: %w", err)
 	}
@@ -90,13 +103,13 @@ func (a *Auth) Grant(ctx context.Context, token string) (db.Grant, error) {
 
 // Repository finds a repository by owner and name.
 func (a *Auth) Repository(ctx context.Context, owner, name string) (repo.Repository, error) {
-	r, err := a.repositories.Get(ctx, [2]string{owner, name}, otter.LoaderFunc[[2]string, *repo.Repository](func(ctx context.Context, key [2]string) (*repo.Repository, error) {
+	r, err := load(ctx, a.repositories, [2]string{owner, name}, func(ctx context.Context, key [2]string) (*repo.Repository, error) {
 		r, err := a.db.Repository(ctx, key[0], key[1])
 		if errors.Is(err, repo.ErrNotFound) {
 			return nil, nil
 		}
 		return &r, err
-	}))
+	})
 	if err != nil {
 		return repo.Repository{}, fmt.Errorf("look for repository %s/%s: %w", owner, name, err)
 	}

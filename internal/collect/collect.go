@@ -16,6 +16,7 @@ import (
 
 	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
+	"packagecloud/internal/repo"
 )
 
 const (
@@ -64,7 +65,7 @@ func (c *Collector) Run(ctx context.Context, interval time.Duration) {
 			removed.Orphans, err = c.Sweep(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			c.Log.ErrorContext(ctx, "cannot collect garbage", "error", err)
+			c.Log.Log(ctx, repo.LogLevel(err), "cannot collect garbage", "error", err)
 		}
 		if removed != (Removed{}) {
 			c.Log.InfoContext(ctx, "collected garbage", "files", removed.Files, "segments", removed.Segments,

@@ -40,18 +40,12 @@ type DB struct {
 
 // Reader has the queries that read.
 type Reader struct {
-	q        querier
+	q        judged
 	postgres bool
 }
 
 // Tx is a transaction.
 type Tx struct{ Reader }
-
-type querier interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
 
 // Open opens the database at dsn: a postgres:// URL, or the path of a SQLite
 // file, which is created if need be. It does not migrate.
@@ -61,7 +55,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		return nil, err
 	}
 	if err := d.write.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database: %w", err), d.Close())
+		return nil, errors.Join(fmt.Errorf("open the database: %w", judge(err)), d.Close())
 	}
 	return d, nil
 }
@@ -116,7 +110,7 @@ func newDB(read, write *sql.DB, dialect goose.Dialect, dir string) (*DB, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &DB{Reader: Reader{read, dialect == goose.DialectPostgres}, read: read, write: write, dialect: dialect, migrations: sub}, nil
+	return &DB{Reader: Reader{judged{read}, dialect == goose.DialectPostgres}, read: read, write: write, dialect: dialect, migrations: sub}, nil
 }
 
 // Close closes the database.
@@ -216,14 +210,14 @@ func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
 func (d *DB) transact(ctx context.Context, pool *sql.DB, options *sql.TxOptions, fn func(*Tx) error) error {
 	tx, err := pool.BeginTx(ctx, options)
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return fmt.Errorf("begin transaction: %w", judge(err))
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, and before it the first error counts
-	if err := fn(&Tx{Reader{tx, d.postgres}}); err != nil {
+	if err := fn(&Tx{Reader{judged{tx}, d.postgres}}); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w", judge(err))
 	}
 	return nil
 }
@@ -243,7 +237,7 @@ func found(err error, what string) error {
 type scanner interface{ Scan(dest ...any) error }
 
 // collect reads all rows of a query.
-func collect[T any](ctx context.Context, q querier, what string, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func collect[T any](ctx context.Context, q judged, what string, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)

@@ -102,7 +102,7 @@ func (w *Worker) Run(ctx context.Context, n int) {
 				wake := w.listen(&w.wake)
 				worked, err := w.Step(ctx)
 				if err != nil && ctx.Err() == nil {
-					w.Log.ErrorContext(ctx, "cannot publish", "error", err)
+					w.Log.Log(ctx, repo.LogLevel(err), "cannot publish", "error", err)
 				}
 				if !worked {
 					w.idle(ctx, wake, err != nil)
@@ -172,7 +172,7 @@ func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease s
 		w.Log.WarnContext(ctx, "a publication lost its lease", "distribution", scope.Distro.String(), "repository", scope.RepositoryID)
 		return nil
 	}
-	w.Log.ErrorContext(ctx, "publication failed", "distribution", scope.Distro.String(), "repository", scope.RepositoryID, "error", err)
+	w.Log.Log(ctx, repo.LogLevel(err), "publication failed", "distribution", scope.Distro.String(), "repository", scope.RepositoryID, "error", err)
 	return w.DB.Update(ctx, func(tx *db.Tx) error {
 		return tx.FailLease(ctx, scope.ID, lease, err.Error(), end.Add(retry(scope.Failures)))
 	})

@@ -1,7 +1,9 @@
 package repo
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"sort"
 	"strings"
 )
@@ -14,7 +16,19 @@ var (
 	ErrForbidden       = errors.New("forbidden")
 	// ErrUnavailable is a passing inability: asking again later may succeed.
 	ErrUnavailable = errors.New("temporarily unavailable")
+	// ErrFull says that there is no room left on a disk: asking again helps only
+	// when somebody has made some.
+	ErrFull = errors.New("no space left")
 )
+
+// LogLevel is how loudly an error is logged: what passes by itself is a warning,
+// and what somebody must see to is an error.
+func LogLevel(err error) slog.Level {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
 
 // InvalidError says which fields of a request cannot be accepted and why. It
 // is shown to the user as it stands, so a message names the value and the way

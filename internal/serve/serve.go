@@ -23,6 +23,7 @@ import (
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
+	"packagecloud/internal/repo"
 	"packagecloud/internal/server"
 	"packagecloud/internal/server/api"
 	"packagecloud/internal/server/download"
@@ -179,7 +180,7 @@ func reload(ctx context.Context, n *node.Node) {
 		case <-ticker.C:
 		}
 		if err := n.ReloadCatalog(ctx); err != nil && ctx.Err() == nil {
-			n.Log.Error("cannot read the distributions", "error", err)
+			n.Log.Log(ctx, repo.LogLevel(err), "cannot read the distributions", "error", err)
 		}
 	}
 }

@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
@@ -31,9 +33,23 @@ var statuses = []struct {
 	{native.ErrTaken, http.StatusConflict, "A file of this name already exists: delete it first"},
 	{errMethod, http.StatusMethodNotAllowed, "Method not allowed"},
 	{upload.ErrTooLarge, http.StatusRequestEntityTooLarge, "The file is too large"},
-	{repo.ErrUnavailable, http.StatusServiceUnavailable, "Temporarily unavailable, try again"},
-	{context.DeadlineExceeded, http.StatusServiceUnavailable, "Temporarily unavailable, try again"},
+	{repo.ErrFull, http.StatusInsufficientStorage, full},
+	{syscall.ENOSPC, http.StatusInsufficientStorage, full},
+	{syscall.EDQUOT, http.StatusInsufficientStorage, full},
+	{repo.ErrUnavailable, http.StatusServiceUnavailable, passing},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, passing},
+	{syscall.EMFILE, http.StatusServiceUnavailable, passing},
+	{syscall.ENFILE, http.StatusServiceUnavailable, passing},
 }
+
+const (
+	passing = "Temporarily unavailable, try again"
+	full    = "The server has no space left on a disk: nothing was stored, tell whoever runs it"
+)
+
+// retryAfter is how many seconds clients are asked to wait after a failure that
+// passes: a database that restarts is back by then.
+const retryAfter = "5"
 
 // fail answers with an error, and logs it if it is ours.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -53,13 +69,13 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	switch status {
-	case http.StatusInternalServerError, http.StatusServiceUnavailable:
-		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", redact(r.URL.Path), "status", status, "error", err)
+	case http.StatusInternalServerError, http.StatusInsufficientStorage:
+		s.failed(r, slog.LevelError, status, err)
+	case http.StatusServiceUnavailable:
+		s.failed(r, slog.LevelWarn, status, err)
+		w.Header().Set("Retry-After", retryAfter)
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Basic realm="packagecloud"`)
-	}
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
 	}
 	clearEntity(w.Header())
 	if isAPI(r) {
@@ -67,6 +83,12 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	tell(w, err, status, text)
+}
+
+// failed logs a failure of ours: one that passes by itself is a warning, and
+// one that somebody must see to an error.
+func (s *Server) failed(r *http.Request, level slog.Level, status int, err error) {
+	s.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", redact(r.URL.Path), "status", status, "error", err)
 }
 
 // tell answers a package manager with an error, in its own way if it has one.

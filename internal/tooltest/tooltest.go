@@ -20,15 +20,22 @@ var root = sync.OnceValues(func() (string, error) {
 // cannot, the test is skipped, and fails in CI.
 func Output(t testing.TB, script string, arguments ...string) string {
 	t.Helper()
+	c := Command(t, script, arguments...)
+	out, err := c.Output()
+	Need(t, "what scripts/"+script+" installs", err == nil)
+	return strings.TrimSpace(string(out))
+}
+
+// Command is a script that is to be run. It is killed when the test ends.
+func Command(t testing.TB, script string, arguments ...string) *exec.Cmd {
+	t.Helper()
 	dir, err := root()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := exec.CommandContext(t.Context(), filepath.Join(dir, "scripts", script), arguments...)
 	c.Stderr = os.Stderr
-	out, err := c.Output()
-	Need(t, "what scripts/"+script+" installs", err == nil)
-	return strings.TrimSpace(string(out))
+	return c
 }
 
 // Need ends the test where something is missing: skipped, but failed in CI.

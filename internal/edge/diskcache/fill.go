@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/repo"
 )
 
 const (
@@ -62,7 +63,7 @@ func (f *fill) run() {
 	}
 	c.mu.Unlock()
 	if err != nil && !errors.Is(err, blob.ErrNotFound) && c.ctx.Err() == nil {
-		c.log.Error("cannot fetch an object", "key", f.key, "error", err)
+		c.log.Log(context.Background(), repo.LogLevel(err), "cannot fetch an object", "key", f.key, "error", err)
 	}
 	f.update(func() { f.err = err })
 }

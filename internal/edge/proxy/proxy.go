@@ -19,6 +19,7 @@ import (
 	"packagecloud/internal/blob"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/diskcache"
+	"packagecloud/internal/repo"
 )
 
 const (
@@ -154,8 +155,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, key string, err e
 	case r.Context().Err() != nil: // the client is gone
 		h.counters[broken].Add(1)
 	default:
-		h.Log.Error("cannot open an object of the origin", "key", key, "error", err)
-		h.refuse(w, unavailable, http.StatusBadGateway, "the storage behind this server does not answer, try again")
+		h.Log.Log(r.Context(), repo.LogLevel(err), "cannot open an object of the origin", "key", key, "error", err)
+		w.Header().Set("Retry-After", "5")
+		h.refuse(w, unavailable, http.StatusServiceUnavailable, "the storage behind this server does not answer, try again")
 	}
 }
 

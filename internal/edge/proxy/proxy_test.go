@@ -279,7 +279,7 @@ func TestBrokenOrigin(t *testing.T) {
 			t.Errorf("%s, absent: %v %v", kind, r, err)
 		}
 		s.origin.err = io.ErrClosedPipe
-		if r, _, err := s.get(t, "GET", absent); err != nil || r.StatusCode != http.StatusBadGateway {
+		if r, _, err := s.get(t, "GET", absent); err != nil || r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
 			t.Errorf("%s, origin down: %v %v", kind, r, err)
 		}
 		s.origin.err = nil

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/blob"
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
@@ -37,24 +38,54 @@ type Server struct {
 	ReadToken string
 }
 
+// Options are how a server differs from the usual one. The zero value has
+// SQLite and a folder.
+type Options struct {
+	// Formats are known beside the server's own, and Releases are their
+	// distributions.
+	Formats  []format.Format
+	Releases []db.AddedRelease
+	// Environment configures it: PACKAGECLOUD_<KEY>=value.
+	Environment []string
+	// Log gets what the server logs; nil means nobody does.
+	Log *slog.Logger
+	// Store is put in front of the storage; nil means nothing is.
+	Store func(blob.Store) blob.Store
+}
+
 // Start starts a server that knows more formats beside its own. Their
 // distributions are those given.
 func Start(t testing.TB, formats []format.Format, releases ...db.AddedRelease) *Server {
 	t.Helper()
+	return StartWith(t, Options{Formats: formats, Releases: releases})
+}
+
+// StartWith starts a server.
+func StartWith(t testing.TB, o Options) *Server {
+	t.Helper()
 	listener := httptest.NewUnstartedServer(nil)
 	url := "http://" + listener.Listener.Addr().String()
-	c, err := config.Load("", []string{"PACKAGECLOUD_DATA_DIRECTORY=" + t.TempDir(), "PACKAGECLOUD_EXTERNAL_URL=" + url, "PACKAGECLOUD_SIGNING_KEY_ALGORITHM=ed25519"})
+	c, err := config.Load("", append([]string{
+		"PACKAGECLOUD_DATA_DIRECTORY=" + t.TempDir(), "PACKAGECLOUD_EXTERNAL_URL=" + url, "PACKAGECLOUD_SIGNING_KEY_ALGORITHM=ed25519",
+	}, o.Environment...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := node.Open(t.Context(), c, slog.New(slog.DiscardHandler))
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	n, err := node.Open(t.Context(), c, o.Log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.Formats = append(formats, n.Formats...)
+	n.Formats = append(o.Formats, n.Formats...)
 	n.Worker.Formats, n.Uploader.Formats = n.Formats, n.Formats
+	if o.Store != nil {
+		n.Blobs = o.Store(n.Blobs)
+		n.Worker.Blobs, n.Uploader.Blobs = n.Blobs, n.Blobs
+	}
 	s := &Server{t: t, Node: n, URL: url}
-	if err := n.DB.Update(t.Context(), func(tx *db.Tx) error { return s.fill(t.Context(), tx, releases) }); err != nil {
+	if err := n.DB.Update(t.Context(), func(tx *db.Tx) error { return s.fill(t.Context(), tx, o.Releases) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.ReloadCatalog(t.Context()); err != nil {

@@ -221,8 +221,9 @@ func (a *API) pushPackage(w http.ResponseWriter, r *http.Request, c *call) error
 	return a.writeDetails(w, r, c, http.StatusCreated, p)
 }
 
-// await waits until a package is installable. That it takes too long is no
-// error: the package is recorded, and the answer says that it is not indexed.
+// await waits until a package is installable. That it takes too long, or that
+// nobody can tell just now, is no error: the package is recorded, and the answer
+// says that it is not indexed.
 func (a *API) await(w http.ResponseWriter, r *http.Request, id int64) (indexed bool, err error) {
 	// The deadline of the body would end the wait.
 	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -231,7 +232,7 @@ func (a *API) await(w http.ResponseWriter, r *http.Request, id int64) (indexed b
 	ctx, cancel := context.WithTimeout(r.Context(), maxWait)
 	defer cancel()
 	err = a.Publisher.Await(ctx, id)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, repo.ErrUnavailable) {
 		return false, nil
 	}
 	return err == nil, err

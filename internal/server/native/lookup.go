@@ -60,17 +60,16 @@ func (d *doing) Search(ctx context.Context, s format.Search) ([]repo.Package, in
 // awaitTime bounds how long a client waits for what it changed to be published.
 const awaitTime = 20 * time.Second
 
-// await waits until the client can read what it wrote. If that takes long, it
-// is answered before: what it wrote is kept.
+// await waits until the client can read what it wrote. If that takes long, or
+// nobody can tell just now, it is answered before: what it wrote is kept.
 func (d *doing) await(ctx context.Context) error {
-	s, err := d.DB.Scope(ctx, d.repository.ID, d.distro.OS, d.distro.Version)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, awaitTime)
 	defer cancel()
-	err = d.Publisher.AwaitScope(ctx, s.ID)
-	if errors.Is(err, context.DeadlineExceeded) {
+	s, err := d.DB.Scope(ctx, d.repository.ID, d.distro.OS, d.distro.Version)
+	if err == nil {
+		err = d.Publisher.AwaitScope(ctx, s.ID)
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, repo.ErrUnavailable) {
 		return nil
 	}
 	return err

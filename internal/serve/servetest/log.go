@@ -1,0 +1,44 @@
+package servetest
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Log keeps what a server logs. Its zero value is empty.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// Handler writes everything, debug messages too, as lines of text.
+func (l *Log) Handler() slog.Handler {
+	return slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})
+}
+
+// Text is what was logged so far.
+func (l *Log) Text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Lacks expects that no line has a text.
+func (l *Log) Lacks(t testing.TB, text string) {
+	t.Helper()
+	for line := range strings.Lines(l.Text()) {
+		if strings.Contains(line, text) {
+			t.Errorf("logged: %s", strings.TrimSpace(line))
+		}
+	}
+}
