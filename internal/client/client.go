@@ -17,6 +17,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"packagecloud/internal/repo"
 )
 
 const (
@@ -89,10 +91,20 @@ type request struct {
 	size        int64  // of the body, in bytes
 	body        func() (io.ReadCloser, error)
 	user, pass  string // instead of the token
-	repeatable  bool
+	repeats     repeats
 	progress    func(sent int64)
 	answerLimit time.Duration // 0: as long as a stall
 }
+
+// repeats says when a request may be sent again.
+type repeats int
+
+const (
+	// afterRefusal: only if the server answered that it can do nothing now.
+	afterRefusal repeats = iota
+	// always: also if nobody knows whether the server did it.
+	always
+)
 
 // answer is what a server said.
 type answer struct {
@@ -105,7 +117,7 @@ type answer struct {
 
 // get asks for a path and decodes the JSON answer.
 func (c *Client) get(ctx context.Context, path string, into any) (*answer, error) {
-	a, err := c.do(ctx, &request{method: http.MethodGet, path: path, repeatable: true})
+	a, err := c.do(ctx, &request{method: http.MethodGet, path: path, repeats: always})
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +137,13 @@ func (c *Client) form(ctx context.Context, path string, fields url.Values, into 
 	return a.decode(into)
 }
 
+// delete removes what is at a path. What an earlier attempt has removed, whose
+// answer was lost, is not found any more.
 func (c *Client) delete(ctx context.Context, path string) error {
-	_, err := c.do(ctx, &request{method: http.MethodDelete, path: path})
+	a, err := c.do(ctx, &request{method: http.MethodDelete, path: path, repeats: always})
+	if errors.Is(err, repo.ErrNotFound) && a.sent > 1 {
+		return nil
+	}
 	return err
 }
 

@@ -194,7 +194,7 @@ func (f *form) add(frame *bytes.Buffer, path string, size int64) {
 // request sends the form; sending it twice does no harm, see Push.
 func (f *form) request(path string) *request {
 	return &request{
-		method: http.MethodPost, path: path, kind: f.kind, size: f.size, body: f.open, repeatable: true, answerLimit: answerTime,
+		method: http.MethodPost, path: path, kind: f.kind, size: f.size, body: f.open, repeats: always, answerLimit: answerTime,
 	}
 }
 

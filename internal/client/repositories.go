@@ -57,7 +57,7 @@ type DistroVersion struct {
 
 // APIToken is the token of who knows an e-mail address and its password.
 func (c *Client) APIToken(ctx context.Context, email, password string) (string, error) {
-	a, err := c.do(ctx, &request{method: http.MethodGet, path: "/api/v1/token.json", user: email, pass: password, repeatable: true})
+	a, err := c.do(ctx, &request{method: http.MethodGet, path: "/api/v1/token.json", user: email, pass: password, repeats: always})
 	if err != nil {
 		return "", err
 	}
@@ -183,7 +183,7 @@ func (c *Client) InstallScript(ctx context.Context, r *Repository, packageType s
 	other := *c
 	other.Token = u.User.Username()
 	other.URL = &url.URL{Scheme: u.Scheme, Host: u.Host}
-	a, err := other.do(ctx, &request{method: http.MethodGet, path: u.RequestURI(), repeatable: true})
+	a, err := other.do(ctx, &request{method: http.MethodGet, path: u.RequestURI(), repeats: always})
 	switch {
 	case err != nil:
 		return nil, err

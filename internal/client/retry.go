@@ -29,7 +29,7 @@ func (c *Client) do(ctx context.Context, rq *request) (*answer, error) {
 			a.sent = attempt
 		}
 		delay, passing := again(attempt, a, err)
-		if !passing || !rq.repeatable || attempt == maxAttempts || ctx.Err() != nil {
+		if !passing || !rq.repeats.after(a) || attempt == maxAttempts || ctx.Err() != nil {
 			if err != nil {
 				return nil, err
 			}
@@ -42,6 +42,12 @@ func (c *Client) do(ctx context.Context, rq *request) (*answer, error) {
 			return nil, err
 		}
 	}
+}
+
+// after reports whether a request may be sent again after an answer, or after
+// none.
+func (r repeats) after(a *answer) bool {
+	return r == always || a != nil && (a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests)
 }
 
 // again reports whether a failure may pass, and how long to wait for that.

@@ -31,9 +31,13 @@ func TestRetry(t *testing.T) {
 		{"GET after 500", clienttest.Fault{Method: gets, Status: 500}, list, false, 1, 0},
 		{"push after 504", clienttest.Fault{Method: posts, Status: 504}, push, true, 2, 0},
 		{"push after a cut connection", clienttest.Fault{Method: posts}, push, true, 2, 0},
-		{"create after 503", clienttest.Fault{Method: posts, Status: 503}, create, false, 1, 0},
+		{"create after 503", clienttest.Fault{Method: posts, Status: 503}, create, true, 2, 0},
+		{"create after 504", clienttest.Fault{Method: posts, Status: 504}, create, false, 1, 0},
+		{"create in vain on a full disk", clienttest.Fault{Method: posts, Status: 507}, create, false, 1, 0},
 		{"create after a cut connection", clienttest.Fault{Method: posts}, create, false, 1, 0},
-		{"delete after a cut connection", clienttest.Fault{Method: http.MethodDelete}, remove, false, 1, 0},
+		{"delete after a cut connection", clienttest.Fault{Method: http.MethodDelete}, remove, true, 2, 0}, // whoever removed it
+		{"delete whose answer is lost", clienttest.Fault{Method: http.MethodDelete, Late: true}, removePushed, true, 3, 0},
+		{"delete after 503", clienttest.Fault{Method: http.MethodDelete, Status: 503}, removePushed, true, 3, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,6 +73,11 @@ func create(ctx context.Context, c *Client, _ *Repository) error {
 
 func remove(ctx context.Context, c *Client, r *Repository) error {
 	return c.Delete(ctx, r, Place{Distro: "ubuntu/jammy", Filename: "a.deb"})
+}
+
+// removePushed removes a package that is there.
+func removePushed(ctx context.Context, c *Client, r *Repository) error {
+	return errors.Join(push(ctx, c, r), remove(ctx, c, r))
 }
 
 func push(ctx context.Context, c *Client, r *Repository) error {
