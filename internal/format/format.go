@@ -102,6 +102,14 @@ type Parsed interface {
 	Entries(l Listing) ([]Entry, error)
 }
 
+// Renamer is implemented by a Parsed that can have another file name, for when
+// another package of the scope has the first one.
+type Renamer interface {
+	// Rename gives the name to take beside the package that has the first. It is
+	// ok if that is no reason to refuse this one.
+	Rename(taken *repo.Package) (filename string, ok bool)
+}
+
 // Listing is what an entry needs to know beyond the package's own bytes.
 type Listing struct {
 	Distro repo.DistroVersion

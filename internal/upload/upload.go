@@ -75,10 +75,7 @@ func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
 	// Milliseconds are what the database keeps.
 	pkg.CreatedAt = u.Now().UTC().Truncate(time.Millisecond)
 
-	switch _, err := u.DB.PackageByFilename(ctx, p.Repository.ID, p.Distro.OS, p.Distro.Version, pkg.Namespace, pkg.Filename()); {
-	case err == nil && p.Replaces == nil:
-		return nil, repo.Taken("filename")
-	case err != nil && !errors.Is(err, repo.ErrNotFound):
+	if err := u.free(ctx, parsed, pkg, p); err != nil {
 		return nil, err
 	}
 	for i, s := range staged {
@@ -94,6 +91,28 @@ func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
 		u.Recorded()
 	}
 	return pkg, nil
+}
+
+// free makes sure that no package has the file name of this one, which may take
+// another then.
+func (u *Uploader) free(ctx context.Context, parsed format.Parsed, pkg *repo.Package, p Push) error {
+	find := func() (repo.Package, error) {
+		return u.DB.PackageByFilename(ctx, p.Repository.ID, p.Distro.OS, p.Distro.Version, pkg.Namespace, pkg.Filename())
+	}
+	taken, err := find()
+	if r, ok := parsed.(format.Renamer); ok && err == nil && p.Replaces == nil {
+		if name, ok := r.Rename(&taken); ok {
+			pkg.Files[0].Name = name
+			_, err = find()
+		}
+	}
+	switch {
+	case err == nil && p.Replaces == nil:
+		return repo.Taken("filename")
+	case err != nil && !errors.Is(err, repo.ErrNotFound):
+		return err
+	}
+	return nil
 }
 
 // Read parses a received file for a distribution version without recording it.

@@ -57,10 +57,11 @@ func readHeader(r io.ReaderAt, offset, size int64) (member, error) {
 		return member{}, fmt.Errorf("the member at %d has no ar header", offset)
 	}
 	m := member{name: strings.TrimSuffix(strings.TrimRight(string(header[:16]), " "), "/"), offset: offset + arHeaderSize}
-	var err error
-	if m.size, err = strconv.ParseInt(strings.TrimRight(string(header[48:58]), " "), 10, 64); err != nil || m.size < 0 {
+	length, err := strconv.ParseUint(strings.Trim(string(header[48:58]), " "), 10, 63)
+	if err != nil {
 		return member{}, fmt.Errorf("the member %q has no size", m.name)
 	}
+	m.size = int64(length)
 	if m.size > size-m.offset {
 		return member{}, fmt.Errorf("its member %q says it has %d bytes, and %d follow: %w", m.name, m.size, size-m.offset, errTruncated)
 	}

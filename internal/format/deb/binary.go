@@ -3,16 +3,18 @@ package deb
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/therootcompany/xz"
 
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
@@ -20,10 +22,14 @@ import (
 
 const (
 	// maxControlMember bounds control.tar, compressed and not, in bytes: it
-	// also holds the maintainer scripts and a checksum of every file.
-	maxControlMember = 64 << 20
+	// also holds the maintainer scripts and a checksum of every file. It is read
+	// as a stream.
+	maxControlMember = 256 << 20
 	// maxControlFiles bounds the files in it.
 	maxControlFiles = 10_000
+	// maxDictionary is the most memory that a compressed stream may ask for: that
+	// of xz -9.
+	maxDictionary = 64 << 20
 )
 
 // binaryPackage is a .deb that has been read.
@@ -58,24 +64,73 @@ func readBinary(ctx context.Context, u format.Upload) (stanza, error) {
 		return nil, fmt.Errorf("%s: %w", control.name, err)
 	}
 	s, err := parseStanza(text)
+	if err == nil {
+		err = checkControl(s)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("its control file: %w", err)
-	}
-	if _, err := s.need("Package", packageName); err != nil {
-		return nil, fmt.Errorf("its control file: %w", err)
-	}
-	if _, err := s.need("Version", version); err != nil {
-		return nil, fmt.Errorf("its control file: %w", err)
-	}
-	a, err := s.need("Architecture", architecture)
-	if err != nil {
-		return nil, fmt.Errorf("its control file: %w", err)
-	}
-	if a == listSource || a == "any" {
-		return nil, fmt.Errorf("its control file: %q is no architecture of a binary package", a)
 	}
 	return s, nil
 }
+
+// checkControl refuses what dpkg refuses of a control file and no listing shows,
+// and what would make no file name. The gate judges the rest.
+func checkControl(s stanza) error {
+	if err := checkListed(kindPackages, s.without(own)); err != nil {
+		return err
+	}
+	for _, f := range s {
+		if reason := unusable[strings.ToLower(f.name)]; reason != "" {
+			return fmt.Errorf("the field %s %s", f.name, reason)
+		}
+	}
+	if f, _ := s.find("Conffiles"); !conffiles.MatchString(f.value) {
+		return faulty(f, errors.New("each of its lines is a path and a digest"))
+	}
+	if err := checkArchives(s); err != nil {
+		return err
+	}
+	if n := len(binaryFilename(s, s.get("Version"))); n > maxFilename {
+		return fmt.Errorf("its file name would have %d bytes, more than the %d that are allowed: shorten its name or version", n, maxFilename)
+	}
+	return nil
+}
+
+// unusable are fields with which no package can be installed, or not as the
+// version that it is listed under.
+var unusable = map[string]string{
+	"status": ofStatus, "config-version": ofStatus, "triggers-pending": ofStatus, "triggers-awaited": ofStatus,
+	"revision": ofVersion, "package-revision": ofVersion, "package_revision": ofVersion,
+}
+
+const (
+	ofStatus  = "belongs into the status file of dpkg, which refuses it here"
+	ofVersion = "is obsolete: dpkg adds it to the version, and apt does not"
+)
+
+// conffiles is what dpkg takes in a field that it writes itself.
+var conffiles = regexp.MustCompile(`^(\n [^\n]+ [^ \n]+)*$`)
+
+// checkArchives refuses fields that say where the package itself is found, and
+// whose words dpkg does not find to be as many in each. A listing has our own.
+func checkArchives(s stanza) error {
+	count := 0
+	for _, name := range []string{"Filename", "Size", "MD5sum"} {
+		f, ok := s.find(name)
+		n := len(strings.Fields(f.value))
+		switch {
+		case !ok:
+		case n == 0 || count != 0 && n != count:
+			return faulty(f, errors.New("dpkg wants as many words in each of Filename, Size and MD5sum"))
+		default:
+			count = n
+		}
+	}
+	return nil
+}
+
+// formatVersion is what debian-binary may say.
+var formatVersion = regexp.MustCompile(`^2\.[0-9]+\n`)
 
 // layout checks that the members stand as deb(5) says, and returns the control
 // member. The data is looked at, but not unpacked.
@@ -83,11 +138,11 @@ func layout(r io.ReaderAt, all []member) (control member, err error) {
 	if len(all) == 0 || all[0].name != "debian-binary" {
 		return control, errors.New("its first member is not debian-binary")
 	}
-	version := make([]byte, min(all[0].size, 4))
+	version := make([]byte, min(all[0].size, 40))
 	if _, err := r.ReadAt(version, all[0].offset); err != nil {
 		return control, fmt.Errorf("read debian-binary: %w", err)
 	}
-	if !bytes.HasPrefix(version, []byte("2.")) {
+	if !formatVersion.Match(version) {
 		return control, fmt.Errorf("its format is %q, not 2.0", version)
 	}
 	var rest []member
@@ -98,6 +153,9 @@ func layout(r io.ReaderAt, all []member) (control member, err error) {
 	}
 	if len(rest) < 2 || !strings.HasPrefix(rest[0].name, "control.tar") || !strings.HasPrefix(rest[1].name, "data.tar") {
 		return control, errors.New("debian-binary is not followed by control.tar and data.tar")
+	}
+	if rest[0].size == 0 || rest[1].size == 0 {
+		return control, errors.New("control.tar or data.tar is empty")
 	}
 	if err := checkData(r, rest[1]); err != nil {
 		return control, err
@@ -129,58 +187,62 @@ func controlFile(ctx context.Context, r io.ReaderAt, m member) ([]byte, error) {
 	if m.size > maxControlMember {
 		return nil, fmt.Errorf("it has more than %d MiB", maxControlMember>>20)
 	}
-	unpacked, closer, err := decompress(strings.TrimPrefix(m.name, "control.tar"), func() io.Reader { return io.NewSectionReader(r, m.offset, m.size) })
+	unpacked, closer, err := decompress(strings.TrimPrefix(m.name, "control.tar"), io.NewSectionReader(r, m.offset, m.size))
 	if err != nil {
 		return nil, err
 	}
 	defer closer()
-	limited := &io.LimitedReader{R: unpacked, N: maxControlMember}
-	archive := tar.NewReader(limited)
+	limited := &io.LimitedReader{R: format.Until(ctx, unpacked), N: maxControlMember}
+	text, err := onlyControl(tar.NewReader(limited))
+	if err != nil && limited.N == 0 {
+		return nil, fmt.Errorf("it unpacks to more than %d MiB", maxControlMember>>20)
+	}
+	return text, err
+}
+
+// onlyControl reads an archive to its end: of two control files, dpkg takes the
+// last one.
+func onlyControl(archive *tar.Reader) (text []byte, err error) {
 	for range maxControlFiles {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		h, err := archive.Next()
 		switch {
-		case limited.N == 0:
-			return nil, fmt.Errorf("it unpacks to more than %d MiB", maxControlMember>>20)
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF) && text == nil:
 			return nil, errors.New("it has no file control")
+		case errors.Is(err, io.EOF):
+			return text, nil
 		case err != nil:
 			return nil, err
-		}
-		if path.Clean("/"+h.Name) != "/control" || h.Typeflag != tar.TypeReg {
+		case path.Clean(h.Name) != "control" && h.Name != "/control":
 			continue
-		}
-		if h.Size > maxControl {
+		case text != nil:
+			return nil, errors.New("it has two files control")
+		case h.Typeflag != tar.TypeReg:
+			return nil, errors.New("its control is no regular file")
+		case h.Size > maxControl:
 			return nil, fmt.Errorf("its control file has %d bytes, more than the %d that are allowed", h.Size, maxControl)
 		}
-		text := make([]byte, h.Size)
+		text = make([]byte, h.Size)
 		if _, err := io.ReadFull(archive, text); err != nil {
 			return nil, fmt.Errorf("its control file is cut off: %w", err)
 		}
-		return text, nil
 	}
 	return nil, fmt.Errorf("it has more than %d files", maxControlFiles)
 }
 
 // decompress opens one of the compressions of a control member (deb(5)).
-func decompress(suffix string, open func() io.Reader) (r io.Reader, closer func(), err error) {
+func decompress(suffix string, packed io.Reader) (r io.Reader, closer func(), err error) {
 	nothing := func() {}
 	switch suffix {
 	case "":
-		return open(), nothing, nil
+		return packed, nothing, nil
 	case ".gz":
-		r, err = gzip.NewReader(open())
+		r, err = gzip.NewReader(packed)
 		return r, nothing, err
 	case ".xz":
-		if err := checkXZ(open()); err != nil {
-			return nil, nothing, err
-		}
-		r, err = xz.ReaderConfig{SingleStream: true}.NewReader(open())
+		r, err = xz.NewReader(packed, maxDictionary)
 		return r, nothing, err
 	case ".zst":
-		d, err := zstd.NewReader(open(), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxDictionary))
+		d, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxDictionary))
 		if err != nil {
 			return nil, nothing, err
 		}
@@ -194,29 +256,61 @@ func decompress(suffix string, open func() io.Reader) (r io.Reader, closer func(
 func (b *binaryPackage) Package() *repo.Package {
 	s := b.control
 	p := &repo.Package{
-		Type: repo.Deb, Name: s.get("Package"), Architecture: s.get("Architecture"), List: s.get("Architecture"),
+		Type: repo.Deb, Name: s.get("Package"), Architecture: architectureOf(s), List: listOf(kindPackages, s),
 		Dependencies: dependencies(s, "depends", "pre-depends", "recommends", "suggests", "enhances"),
 	}
 	setVersion(p, s.get("Version"))
 	p.Summary, p.Description = describe(s.get("Description"))
-	p.Files = []repo.File{{Name: fmt.Sprintf("%s_%s_%s.deb", p.Name, p.Version, p.Architecture), Size: b.upload.Size, Digests: b.upload.Digests}}
+	p.Files = []repo.File{{Name: binaryFilename(s, p.Version), Size: b.upload.Size, Digests: b.upload.Digests}}
 	return p
+}
+
+// Rename implements format.Renamer: dpkg leaves the epoch out of file names, so
+// that 1.0 and 1:1.0 have the same one.
+func (b *binaryPackage) Rename(taken *repo.Package) (filename string, ok bool) {
+	return binaryFilename(b.control, b.control.get("Version")), otherEpoch(b.Package(), taken)
+}
+
+// binaryFilename is the name of a package file with a version.
+func binaryFilename(s stanza, version string) string {
+	extension := "deb"
+	if isInstaller(s) {
+		extension = "udeb"
+	}
+	return fmt.Sprintf("%s_%s_%s.%s", s.get("Package"), version, architectureOf(s), extension)
+}
+
+// architectureOf is the architecture of a package, or its variant of that.
+func architectureOf(s stanza) string {
+	return cmp.Or(s.get("Architecture-Variant"), s.get("Architecture"))
+}
+
+// isInstaller reports whether it is a package for the installer of Debian alone.
+func isInstaller(s stanza) bool { return strings.EqualFold(s.get("Package-Type"), "udeb") }
+
+// listOf is the list where a stanza of a kind of document belongs.
+func listOf(kind string, s stanza) string {
+	switch {
+	case kind == kindSources:
+		return listSource
+	case isInstaller(s):
+		return listInstaller + architectureOf(s)
+	}
+	return architectureOf(s)
 }
 
 // own are the fields that the repository gives; a package's are dropped.
 var own = map[string]bool{
-	"filename": true, "size": true, "md5sum": true, "sha1": true, "sha256": true, "sha512": true, "description": true, "directory": true,
-	"files": true, "checksums-sha1": true, "checksums-sha256": true, "checksums-sha512": true, "status": true,
+	"filename": true, "size": true, "md5sum": true, "sha1": true, "sha256": true, "sha512": true, "description": true, "description-md5": true, "directory": true,
+	"files": true, "checksums-sha1": true, "checksums-sha256": true, "checksums-sha512": true,
 }
 
 // Entries implements format.Parsed: the stanza of Packages.
 func (b *binaryPackage) Entries(l format.Listing) ([]format.Entry, error) {
 	f := l.Files[0]
 	var out bytes.Buffer
-	for _, v := range b.control {
-		if !own[strings.ToLower(v.name)] {
-			writeField(&out, v.name, v.value)
-		}
+	for _, v := range b.control.without(own) {
+		writeField(&out, v.name, v.value)
 	}
 	writeField(&out, "Filename", strings.TrimPrefix(f.Path, l.Distro.OS+"/"))
 	writeField(&out, "Size", fmt.Sprint(f.Size))

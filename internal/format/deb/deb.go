@@ -17,10 +17,12 @@ import (
 	"packagecloud/internal/repo"
 )
 
-// The lists that are no architecture.
+// The lists that are no architecture. Those of packages for the installer of
+// Debian, udebs, are an architecture behind listInstaller.
 const (
-	listAll    = "all"
-	listSource = "source"
+	listAll       = "all"
+	listSource    = "source"
+	listInstaller = "debian-installer/"
 )
 
 // The kinds of document.
@@ -66,22 +68,37 @@ const plainText = "text/plain; charset=utf-8"
 // Documents implements format.Format. The listings of all and of source are
 // always there, so that every deb and deb-src line works from the first day.
 func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document {
-	documents := []format.Document{binary(listAll, ""), {
+	documents := []format.Document{binary(listAll), {
 		Name: "main/source/Sources", Kind: kindSources, Lists: [2]string{listSource, ""}, ContentType: plainText, Encodings: served,
 	}}
 	for _, l := range lists {
 		if l != listAll && l != listSource {
-			documents = append(documents, binary(l, listAll))
+			documents = append(documents, binary(l))
 		}
 	}
 	return documents
 }
 
-func binary(list, other string) format.Document {
-	return format.Document{Name: binaryName(list), Kind: kindPackages, Lists: [2]string{list, other}, ContentType: plainText, Encodings: served}
+// binary is the listing of a list, together with the packages of the
+// architecture all.
+func binary(list string) format.Document {
+	lists := [2]string{list, listAll}
+	if strings.HasPrefix(list, listInstaller) {
+		lists[1] = listInstaller + listAll
+	}
+	if lists[1] == list {
+		lists[1] = ""
+	}
+	return format.Document{Name: binaryName(list), Kind: kindPackages, Lists: lists, ContentType: plainText, Encodings: served}
 }
 
-func binaryName(architecture string) string { return "main/binary-" + architecture + "/Packages" }
+// binaryName is the path of the listing of a list.
+func binaryName(list string) string {
+	if architecture, ok := strings.CutPrefix(list, listInstaller); ok {
+		return "main/debian-installer/binary-" + architecture + "/Packages"
+	}
+	return "main/binary-" + list + "/Packages"
+}
 
 // Frame implements format.Format: nothing stands around stanzas.
 func (Format) Frame(format.Framing) (head, tail []byte) { return nil, nil }

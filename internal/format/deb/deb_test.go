@@ -270,9 +270,9 @@ func TestSignedSource(t *testing.T) {
 // TestOwnFields drops what a package says of itself that only the repository
 // can know.
 func TestOwnFields(t *testing.T) {
-	text, _ := entry(t, debtest.Package{Fields: "Filename: ../../etc/passwd\nSize: 1\nSHA256: 00\nMD5sum: 0\nStatus: install ok installed\n"}.Build(), nil)
+	text, _ := entry(t, debtest.Package{Fields: "Filename: ../../etc/passwd\nSize: 1\nSHA256: 00\nMD5sum: 0\nDescription-md5: 0\n"}.Build(), nil)
 	s := stanzas(t, text)[0]
-	if strings.Contains(s["Filename"], "..") || s["Size"] == "1" || s["SHA256"] == "00" || s["Status"] != "" || strings.Count(text, "Filename:") != 1 {
+	if strings.Contains(s["Filename"], "..") || s["Size"] == "1" || s["SHA256"] == "00" || s["Description-md5"] != "" || strings.Count(text, "Filename:") != 1 {
 		t.Errorf("%s", text)
 	}
 }
@@ -283,7 +283,7 @@ func TestRelease(t *testing.T) {
 		Repository: repo.Repository{Owner: "acme", Name: "tools"}, Distro: jammy, Origin: "packages.example.com", Generation: 7,
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)),
 	}
-	for i, d := range f.Documents(jammy, []string{"all", "amd64", "hurd-i386", "source"}) {
+	for i, d := range f.Documents(jammy, []string{"all", "amd64", "amd64v3", "debian-installer/all", "debian-installer/arm64", "hurd-i386", "source"}) {
 		r := format.Rendered{Document: d}
 		for e := range r.Forms {
 			r.Forms[e] = format.Form{SHA256: fmt.Sprintf("%064d", 10*i+e), Size: int64(100*i + e)}
@@ -307,7 +307,10 @@ func TestRelease(t *testing.T) {
 		fmt.Sprintf(" %064d %16d main/binary-s390x/Packages.gz\n", 1, 1), // as binary-all
 		fmt.Sprintf(" %064d %16d main/source/Sources.zst\n", 12, 102),
 		fmt.Sprintf(" %064d %16d main/binary-amd64/Packages\n", 20, 200),
-		fmt.Sprintf(" %064d %16d main/binary-hurd-i386/Packages.zst\n", 32, 302),
+		fmt.Sprintf(" %064d %16d main/binary-amd64v3/Packages.gz\n", 31, 301), // which Architectures does not name
+		fmt.Sprintf(" %064d %16d main/debian-installer/binary-arm64/Packages\n", 50, 500),
+		fmt.Sprintf(" %064d %16d main/debian-installer/binary-amd64/Packages\n", 40, 400), // as its binary-all
+		fmt.Sprintf(" %064d %16d main/binary-hurd-i386/Packages.zst\n", 62, 602),
 	} {
 		if !strings.Contains(body, line) {
 			t.Errorf("Release lacks %q", line)

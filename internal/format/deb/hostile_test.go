@@ -42,7 +42,7 @@ func tarball(name string, body []byte) []byte {
 
 // archive is a .deb with a control member of one's own.
 func archive(name string, control []byte) []byte {
-	return debtest.Ar([]debtest.Member{{Name: "debian-binary", Body: []byte("2.0\n")}, {Name: name, Body: control}, {Name: "data.tar", Body: nil}})
+	return debtest.Ar([]debtest.Member{{Name: "debian-binary", Body: []byte("2.0\n")}, {Name: name, Body: control}, {Name: "data.tar", Body: make([]byte, 1024)}})
 }
 
 // hugeDictionary is an xz stream whose block asks for 1.5 GiB.
@@ -89,7 +89,7 @@ func TestRefuses(t *testing.T) {
 		want string // a part of the message
 	}{
 		{"nothing", nil, "empty"},
-		{"noise", []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08"), "UTF-8|NUL"},
+		{"noise", []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\n"), "control character"},
 		{"only the magic", []byte("!<arch>\n"), "debian-binary"},
 		{"cut in the data", good[:len(good)-20], "cut off"},
 		{"cut in a header", good[:90], "cut off"},
@@ -99,22 +99,21 @@ func TestRefuses(t *testing.T) {
 		{"an rpm", rpmtest.Package{}.Build(), "is an RPM package: push it to an RPM distribution"},
 		{"a format of the future", debtest.Ar([]debtest.Member{{Name: "debian-binary", Body: []byte("3.0\n")}}), "not 2.0"},
 		{"no control", debtest.Ar([]debtest.Member{{Name: "debian-binary", Body: []byte("2.0\n")}, {Name: "data.tar", Body: nil}}), "not followed by control.tar"},
-		{"data in disguise", debtest.Ar([]debtest.Member{{Name: "debian-binary", Body: []byte("2.0\n")}, {Name: "control.tar", Body: nil}, {Name: "data.tar.gz", Body: []byte("not gzip")}}), "compressed in another way"},
-		{"an unknown compression", archive("control.tar.lz", nil), "none of gz, xz and zst"},
+		{"data in disguise", debtest.Ar([]debtest.Member{{Name: "debian-binary", Body: []byte("2.0\n")}, {Name: "control.tar", Body: make([]byte, 1024)}, {Name: "data.tar.gz", Body: []byte("not gzip")}}), "compressed in another way"},
+		{"an unknown compression", archive("control.tar.lz", []byte("x")), "none of gz, xz and zst"},
 		{"control is no gzip", archive("control.tar.gz", []byte("hello")), "control.tar.gz"},
 		{"control is cut", archive("control.tar.gz", gz(tarball("control", []byte("Package: a\n")))[:30]), "control.tar.gz"},
 		{"control is a folder", archive("control.tar", tarball("control/x", nil)), "no file control"},
 		{"control of 10 MB", control("Package: a\nVersion: 1\nArchitecture: all\nDescription: " + strings.Repeat("x", 10<<20) + "\n"), "more than the 2097152"},
 		{"a gzip bomb", archive("control.tar.gz", bomb(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })), "unpacks to more than"},
 		{"a zstd bomb", archive("control.tar.zst", bomb(t, func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z })), "unpacks to more than"},
-		{"an xz dictionary of 1.5 GiB", archive("control.tar.xz", hugeDictionary()), "needs a dictionary of 3072 MiB"},
-		{"no UTF-8", control("Package: a\nVersion: 1\nArchitecture: all\nDescription: \xff\n"), "UTF-8"},
-		{"a NUL", control("Package: a\x00\nVersion: 1\nArchitecture: all\n"), "NUL"},
-		{"a name with a path", control("Package: ../../a\nVersion: 1\nArchitecture: all\n"), `Package "../../a" is not valid`},
+		{"an xz dictionary of 1.5 GiB", archive("control.tar.xz", hugeDictionary()), "dictionary size exceeds max"},
+		{"a NUL", control("Package: a\x00\nVersion: 1\nArchitecture: all\n"), `control character '\x00'`},
+		{"a name with a path", control("Package: ../../a\nVersion: 1\nArchitecture: all\n"), `its Package "../../a" is refused`},
 		{"a version with a path", control("Package: a\nVersion: 1/../2\nArchitecture: all\n"), "Version"},
 		{"an architecture with a path", control("Package: a\nVersion: 1\nArchitecture: ../x\n"), "Architecture"},
-		{"no version", control("Package: a\nArchitecture: all\n"), "no field Version"},
-		{"a field twice", control("Package: a\nPackage: b\nVersion: 1\nArchitecture: all\n"), "twice"},
+		{"no version", control("Package: a\nArchitecture: all\n"), "its Version is missing"},
+		{"a field twice", control("Package: a\nPackage: b\nVersion: 1\nArchitecture: all\n"), "a second time"},
 		{"two paragraphs", control("Package: a\nVersion: 1\nArchitecture: all\n\nPackage: b\n"), "second paragraph"},
 		{"no field", control("Package: a\nhello\n"), "is no field"},
 		{"a source called binary", control("Package: a\nVersion: 1\nArchitecture: source\n"), "no architecture of a binary package"},

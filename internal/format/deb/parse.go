@@ -73,3 +73,16 @@ func setVersion(p *repo.Package, v string) {
 		p.Epoch = &n
 	}
 }
+
+// otherEpoch reports whether two packages differ in the epoch of their version
+// and have the same file name because of that.
+func otherEpoch(p, q *repo.Package) bool {
+	return p.Name == q.Name && p.Version == q.Version && epochOf(p) != epochOf(q)
+}
+
+func epochOf(p *repo.Package) int64 {
+	if p.Epoch == nil {
+		return 0
+	}
+	return *p.Epoch
+}

@@ -10,12 +10,6 @@ import (
 	"packagecloud/internal/format"
 )
 
-// architectures are always in Release, whether the suite has packages of them
-// or not: apt warns of every foreign architecture that a suite does not name.
-var architectures = []string{
-	"amd64", "arm64", "armel", "armhf", "i386", "loong64", "mips64el", "mipsel", "powerpc", "ppc64el", "riscv64", "s390x",
-}
-
 // EntryPoints implements format.Format.
 func (Format) EntryPoints(s format.Snapshot) ([]format.EntryPoint, error) {
 	body := release(s)
@@ -30,14 +24,21 @@ func (Format) EntryPoints(s format.Snapshot) ([]format.EntryPoint, error) {
 // listing of binary-all, and Resolve finds it there.
 func release(s format.Snapshot) []byte {
 	documents := make(map[string]format.Rendered)
-	known := slices.Clone(architectures)
+	lists := slices.Clone(architectures)
 	for _, d := range s.Documents {
 		documents[d.Name] = d
-		if d.Kind == kindPackages && !slices.Contains(known, d.Lists[0]) {
-			known = append(known, d.Lists[0])
+		if d.Kind == kindPackages {
+			lists = append(lists, d.Lists[0])
 		}
 	}
-	slices.Sort(known)
+	if slices.ContainsFunc(lists, isInstallerList) {
+		for _, a := range architectures {
+			lists = append(lists, listInstaller+a)
+		}
+		lists = append(lists, listInstaller+listAll)
+	}
+	slices.Sort(lists)
+	lists = slices.Compact(lists)
 
 	var b bytes.Buffer
 	writeField(&b, "Origin", s.Origin+"/"+s.Repository.FullName())
@@ -46,25 +47,37 @@ func release(s format.Snapshot) []byte {
 	writeField(&b, "Codename", s.Distro.Version)
 	writeField(&b, "Version", "1")
 	writeField(&b, "Date", s.Time.UTC().Format(time.RFC1123[:len(time.RFC1123)-3]+"UTC"))
-	writeField(&b, "Architectures", strings.Join(known, " "))
+	writeField(&b, "Architectures", strings.Join(named(lists), " "))
 	writeField(&b, "Components", "main")
 	writeField(&b, "Description", "Packages of "+s.Repository.FullName()+" for "+s.Distro.String())
 	writeField(&b, "Acquire-By-Hash", "yes")
 	// Every listing has the packages of "all" too: apt need not fetch them twice.
 	writeField(&b, "No-Support-for-Architecture-all", "Packages")
 	b.WriteString("SHA256:\n")
-	list := func(name string, d format.Rendered) {
-		for _, e := range d.Encodings {
-			fmt.Fprintf(&b, " %s %16d %s\n", d.Forms[e].SHA256, d.Forms[e].Size, name+e.Suffix())
-		}
+	for _, l := range lists {
+		listForms(&b, binaryName(l), documents, fallback(l))
 	}
-	for _, a := range known {
-		d, ok := documents[binaryName(a)]
-		if !ok {
-			d = documents[binaryName(listAll)]
-		}
-		list(binaryName(a), d)
-	}
-	list("main/source/Sources", documents["main/source/Sources"])
+	listForms(&b, "main/source/Sources", documents, "")
 	return b.Bytes()
+}
+
+// named are the architectures that Release names: see isVariant.
+func named(lists []string) []string {
+	return slices.DeleteFunc(slices.Clone(lists), func(l string) bool { return isVariant(l) || isInstallerList(l) })
+}
+
+func isInstallerList(list string) bool { return strings.HasPrefix(list, listInstaller) }
+
+// fallback is the listing that stands for one of a list without packages.
+func fallback(list string) string { return binaryName(binary(list).Lists[1]) }
+
+// listForms lists the digests of a document, or of the one in its place.
+func listForms(b *bytes.Buffer, name string, documents map[string]format.Rendered, instead string) {
+	d, ok := documents[name]
+	if !ok {
+		d = documents[instead]
+	}
+	for _, e := range d.Encodings {
+		fmt.Fprintf(b, " %s %16d %s\n", d.Forms[e].SHA256, d.Forms[e].Size, name+e.Suffix())
+	}
 }

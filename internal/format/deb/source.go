@@ -46,24 +46,43 @@ func readSource(text []byte) (stanza, []repo.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := parseStanza(text)
+	// Tools that read a .dsc are more lenient about its end than dpkg is about
+	// that of a control file.
+	s, err := parseStanza(append(bytes.Trim(text, white), "\n\n"...))
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := s.need("Format", regexp.MustCompile(`^[0-9.]+( \([a-z0-9]+\))?$`)); err != nil {
-		return nil, nil, err
-	}
-	if _, err := s.need("Source", packageName); err != nil {
-		return nil, nil, err
-	}
-	if _, err := s.need("Version", version); err != nil {
-		return nil, nil, err
-	}
-	if _, err := s.need("Architecture", regexp.MustCompile(`^[a-z0-9-]+( [a-z0-9-]+){0,99}$`)); err != nil {
-		return nil, nil, err
+	for _, c := range []struct {
+		field string
+		check func(string) error
+	}{
+		{"Format", matches(sourceFormat)}, {"Source", matches(packageName)}, {"Version", checkVersion}, {"Architecture", matches(sourceArchitectures)},
+	} {
+		f, ok := s.find(c.field)
+		if !ok {
+			return nil, nil, fmt.Errorf("it has no field %s", c.field)
+		}
+		if err := c.check(f.value); err != nil {
+			return nil, nil, faulty(f, err)
+		}
 	}
 	files, err := sourceFiles(s)
 	return s, files, err
+}
+
+var (
+	sourceFormat        = regexp.MustCompile(`^[0-9.]+( \([a-z0-9]+\))?$`)
+	sourceArchitectures = regexp.MustCompile(`^[a-z0-9-]+( [a-z0-9-]+){0,99}$`)
+)
+
+// matches refuses values that do not match a pattern.
+func matches(pattern *regexp.Regexp) func(string) error {
+	return func(v string) error {
+		if !pattern.MatchString(v) {
+			return errors.New("it is not valid")
+		}
+		return nil
+	}
 }
 
 // unsign takes the OpenPGP clear-text frame off (RFC 9580, section 7). Whose
@@ -90,7 +109,7 @@ func unsign(text []byte) ([]byte, error) {
 }
 
 var (
-	sourceFileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._~-]{0,199}$`)
+	sourceFileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._~-]{0,239}$`)
 	hexDigits      = regexp.MustCompile(`^[0-9a-f]+$`)
 )
 
@@ -162,13 +181,21 @@ func sourceFile(line string) (digest string, f repo.File, err error) {
 func (d *sourcePackage) Package() *repo.Package {
 	s := d.control
 	p := &repo.Package{
-		Type: repo.Dsc, Name: s.get("Source"), Architecture: s.get("Architecture"), List: listSource,
+		Type: repo.Dsc, Name: s.get("Source"), Architecture: s.get("Architecture"), List: listOf(kindSources, s),
 		Dependencies: dependencies(s, "build-depends", "build-depends-indep"),
 	}
 	setVersion(p, s.get("Version"))
-	name := fmt.Sprintf("%s_%s.dsc", p.Name, p.Version)
-	p.Files = append([]repo.File{{Name: name, Size: d.upload.Size, Digests: d.upload.Digests}}, d.files...)
+	p.Files = append([]repo.File{{Name: sourceFilename(s, p.Version), Size: d.upload.Size, Digests: d.upload.Digests}}, d.files...)
 	return p
+}
+
+// Rename implements format.Renamer, as that of binary packages.
+func (d *sourcePackage) Rename(taken *repo.Package) (filename string, ok bool) {
+	return sourceFilename(d.control, d.control.get("Version")), otherEpoch(d.Package(), taken)
+}
+
+func sourceFilename(s stanza, version string) string {
+	return fmt.Sprintf("%s_%s.dsc", s.get("Source"), version)
 }
 
 // Entries implements format.Parsed: the stanza of Sources. It is that of the
@@ -176,8 +203,8 @@ func (d *sourcePackage) Package() *repo.Package {
 func (d *sourcePackage) Entries(l format.Listing) ([]format.Entry, error) {
 	var out bytes.Buffer
 	writeField(&out, "Package", d.control.get("Source"))
-	for _, v := range d.control {
-		if !own[strings.ToLower(v.name)] && !strings.EqualFold(v.name, "Source") {
+	for _, v := range d.control.without(own) {
+		if !strings.EqualFold(v.name, "Source") {
 			writeField(&out, v.name, v.value)
 		}
 	}

@@ -185,7 +185,7 @@ func notModified(w http.ResponseWriter, r *http.Request) bool {
 
 func packageType(name string) string {
 	switch {
-	case strings.HasSuffix(name, ".deb"):
+	case strings.HasSuffix(name, ".deb"), strings.HasSuffix(name, ".udeb"):
 		return "application/vnd.debian.binary-package"
 	case strings.HasSuffix(name, ".rpm"):
 		return "application/x-rpm"
