@@ -18,6 +18,7 @@ type dependency struct {
 
 // Bits of the flags of a dependency (rpmds.h).
 const (
+	senseMask       = 0xf
 	senseLess       = 1 << 1
 	senseGreater    = 1 << 2
 	senseEqual      = 1 << 3
@@ -26,6 +27,8 @@ const (
 	sensePostTrans  = 1 << 7
 	senseScriptPre  = 1 << 9
 	senseScriptPost = 1 << 10
+	senseMissingOK  = 1 << 19
+	senseStrong     = 1 << 27
 )
 
 // comparisons are the senses as repodata and people write them.
@@ -58,11 +61,14 @@ func (d dependency) evr() (epoch, version, release string, ok bool) {
 	return epoch, version, release, strings.Trim(epoch, "0123456789") == ""
 }
 
-// dependencyKinds are the relations, in createrepo_c's order, with their tags.
-var dependencyKinds = []struct {
+// relationKind is a kind of relation, with its tags.
+type relationKind struct {
 	name                   string
 	names, versions, flags uint32
-}{
+}
+
+// dependencyKinds are the relations in createrepo_c's order.
+var dependencyKinds = []relationKind{
 	{"provides", 1047, 1113, 1112},
 	{"requires", 1049, 1050, 1048},
 	{"conflicts", 1054, 1055, 1053},
@@ -73,28 +79,70 @@ var dependencyKinds = []struct {
 	{"supplements", 5052, 5053, 5054},
 }
 
+// oldKinds are the weak relations of packages that SUSE built before rpm had tags
+// for them. A bit of the flags tells suggests from recommends.
+var oldKinds = []relationKind{
+	{"suggests", 1156, 1157, 1158},
+	{"enhances", 1159, 1160, 1161},
+}
+
 func (p *rpmPackage) readDependencies(h *header) error {
 	p.dependencies = make(map[string][]dependency)
-	for _, kind := range dependencyKinds {
-		n, versions, flags := h.count(kind.names), h.count(kind.versions), h.count(kind.flags)
-		if (versions != n || flags != n) && (versions != 0 || flags != 0) {
-			return fmt.Errorf("its %s have %d names, %d versions and %d flags", kind.name, n, versions, flags)
+	for _, kind := range slices.Concat(dependencyKinds, oldKinds) {
+		if err := p.readKind(h, kind); err != nil {
+			return fmt.Errorf("its %s: %w", kind.name, err)
 		}
-		all := make([]dependency, 0, n)
-		name, version := h.strings(kind.names), h.strings(kind.versions)
-		for i := range n {
-			bits := h.number(kind.flags, i)
-			d := dependency{name: name.next(), version: version.next(), sense: uint8(bits & (senseLess | senseGreater | senseEqual))}
-			d.pre = kind.name == "requires" && bits&(sensePrereq|senseScriptPre|senseScriptPost|sensePreTrans|sensePostTrans) != 0
-			if err := d.check(); err != nil {
-				return fmt.Errorf("its %s: %w", kind.name, err)
-			}
-			all = append(all, d)
-		}
-		p.dependencies[kind.name] = all
+	}
+	if own := (dependency{name: p.name, version: p.evrText(), sense: senseEqual}); !h.whole && !slices.Contains(p.dependencies["provides"], own) {
+		p.dependencies["provides"] = append(p.dependencies["provides"], own) // as rpm does with packages of RPM 3
 	}
 	p.dependencies["requires"] = p.withoutKept(p.dependencies["requires"])
 	return nil
+}
+
+// evrText is the version as a relation has it: "3:1.0-1".
+func (p *rpmPackage) evrText() string {
+	if p.epoch == nil {
+		return p.version + "-" + p.release
+	}
+	return fmt.Sprintf("%d:%s-%s", *p.epoch, p.version, p.release)
+}
+
+func (p *rpmPackage) readKind(h *header, kind relationKind) error {
+	n, versions, flags := h.count(kind.names), h.count(kind.versions), h.count(kind.flags)
+	if (versions != n || flags != n) && (versions != 0 || flags != 0) {
+		return fmt.Errorf("there are %d names, %d versions and %d flags", n, versions, flags)
+	}
+	p.dependencies[kind.name] = slices.Grow(p.dependencies[kind.name], n)
+	name, version := h.strings(kind.names), h.strings(kind.versions)
+	for i := range n {
+		bits := h.number(kind.flags, i)
+		d := dependency{name: name.next(), version: version.next(), sense: uint8(bits & senseMask)}
+		if err := d.check(); err != nil {
+			return err
+		}
+		if d.name == "" { // createrepo_c leaves it out, and no solver could look for it
+			continue
+		}
+		target := kind.kindOf(bits)
+		d.pre = target == "requires" && bits&(sensePrereq|senseScriptPre|senseScriptPost|sensePreTrans|sensePostTrans) != 0
+		p.dependencies[target] = append(p.dependencies[target], d)
+	}
+	return nil
+}
+
+// kindOf is the kind of one relation: a requirement may be marked as a weak one.
+func (k relationKind) kindOf(bits uint64) string {
+	switch {
+	case k.name == "requires" && bits&senseMissingOK != 0:
+		return "recommends"
+	case k.names == oldKinds[0].names && bits&senseStrong != 0:
+		return "recommends"
+	case k.names == oldKinds[1].names && bits&senseStrong != 0:
+		return "supplements"
+	default:
+		return k.name
+	}
 }
 
 // check says why a relation cannot be listed.

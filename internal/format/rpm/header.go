@@ -47,13 +47,16 @@ var widths = [...]int64{typeChar: 1, typeInt8: 1, typeInt16: 2, typeInt32: 4, ty
 
 // layout is what a header must look like.
 type layout struct {
-	region   uint32            // the tag that comes first, and says that the header is whole
-	exact    bool              // nothing may follow the region
-	tags     uint32            // how many there may be
-	store    uint32            // how many bytes of data
-	types    map[uint32]uint32 // of the tags that rpm knows
-	keep     map[uint32]bool   // the tags to read
-	bound    func(index []indexEntry) error
+	region uint32            // the tag that comes first, and says that the header is whole
+	exact  bool              // nothing may follow the region
+	tags   uint32            // how many there may be
+	store  uint32            // how many bytes of data
+	types  map[uint32]uint32 // of the tags that rpm knows
+	keep   map[uint32]bool   // the tags to read
+	bound  func(index []indexEntry) error
+	// reserve is called with the bytes of the store, and those to keep of them,
+	// before they are read.
+	reserve  func(store, kept int64) error
 	rejected map[uint32]bool // tags that must not be there
 }
 
@@ -63,6 +66,7 @@ type header struct {
 	tags         map[uint32]values
 	start, end   int64 // where it stands in the file
 	sha1, sha256 string
+	whole        bool // it has a region: those of RPM 3 do not
 }
 
 // values are the data of one tag.
@@ -110,6 +114,7 @@ func readHeader(r io.ReaderAt, offset, size int64, want layout) (*header, error)
 	if _, err := r.ReadAt(text, offset+int64(len(intro))); err != nil {
 		return nil, err
 	}
+	h.whole = binary.BigEndian.Uint32(text) == want.region
 	index, err := want.index(text, io.NewSectionReader(r, data, int64(store)))
 	if err != nil {
 		return nil, err
@@ -158,7 +163,11 @@ func (want layout) index(text []byte, store *io.SectionReader) ([]indexEntry, er
 			return nil, err
 		}
 	}
-	return index, want.checkKept(index)
+	kept, err := want.kept(index)
+	if err == nil && want.reserve != nil {
+		err = want.reserve(store.Size(), kept)
+	}
+	return index, err
 }
 
 // regionSize is that of the region's data, which repeats its tag.
@@ -210,25 +219,24 @@ func (want layout) checkEntry(e indexEntry, size uint32) error {
 	return nil
 }
 
-// checkKept bounds the memory that the tags to keep take, and refuses those that
-// stand there twice, of which rpm may take either.
-func (want layout) checkKept(index []indexEntry) error {
-	kept := int64(0)
+// kept are the bytes that the tags to keep take. Those that stand there twice are
+// refused: rpm may take either.
+func (want layout) kept(index []indexEntry) (kept int64, err error) {
 	seen := make(map[uint32]bool, len(want.keep))
 	for _, e := range index {
 		if !want.keep[e.tag] {
 			continue
 		}
 		if seen[e.tag] {
-			return fmt.Errorf("tag %d stands there twice", e.tag)
+			return 0, fmt.Errorf("tag %d stands there twice", e.tag)
 		}
 		seen[e.tag] = true
 		kept += int64(e.end - e.offset)
 	}
 	if kept > maxKept {
-		return fmt.Errorf("what is listed of it takes %d bytes, more than %d", kept, maxKept)
+		return 0, fmt.Errorf("what is listed of it takes %d bytes, more than %d", kept, maxKept)
 	}
-	return nil
+	return kept, nil
 }
 
 // class is the type of a tag, where all types of strings are one.

@@ -148,7 +148,14 @@ func read(ctx context.Context, u format.Upload) (*rpmPackage, error) {
 		return nil, fmt.Errorf("signature header: %w", err)
 	}
 	start := signature.end + (8-signature.end%8)%8
-	h, err := readHeader(content, start, u.Size, headerLayout)
+	want := headerLayout
+	want.reserve = func(store, kept int64) error {
+		if err := u.NeedMemory(memory(store, kept)); err != nil {
+			return &readError{err}
+		}
+		return nil
+	}
+	h, err := readHeader(content, start, u.Size, want)
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
@@ -159,8 +166,18 @@ func read(ctx context.Context, u format.Upload) (*rpmPackage, error) {
 		return nil, err
 	}
 	p := &rpmPackage{upload: u, headerStart: h.start, headerEnd: h.end}
+	if signature.has(sigPayloadSize) && h.has(tagArchiveSize) { // rpm reads no such package
+		return nil, errors.New("both of its headers say how long its payload is unpacked")
+	}
 	p.archiveSize, _ = signature.first(sigLongArchive, sigPayloadSize)
 	return p, p.fill(h)
+}
+
+// memory is what reading a header may need: the tags that are kept, what is made of
+// them, and the entries, whose texts may be six times as long when they are escaped,
+// and whose paths are expanded.
+func memory(store, kept int64) int64 {
+	return 8*kept + min(2*maxExpansion*store, 2*format.MaxEntry)
 }
 
 // checkDigests compares the header with the digests in the signature header.
@@ -237,7 +254,7 @@ func knownTypes() map[uint32]uint32 {
 func keptTags() map[uint32]bool {
 	kept := set(append(slices.Collect(maps.Keys(textTags)), tagEpoch, tagBuildTime, tagSize, tagLongSize, tagArchiveSize, tagPayloadSize, tagSourcePackage, tagNoSource, tagNoPatch,
 		tagOldFileNames, tagFileModes, tagFileFlags, tagDirIndexes, tagBaseNames, tagDirNames, tagChangelogTime, tagChangelogName, tagChangelogText)...)
-	for _, kind := range dependencyKinds {
+	for _, kind := range slices.Concat(dependencyKinds, oldKinds) {
 		kept[kind.names], kept[kind.versions], kept[kind.flags] = true, true, true
 	}
 	return kept
@@ -274,7 +291,7 @@ func boundCounts(index []indexEntry) error {
 }
 
 func isRelation(tag uint32) bool {
-	for _, kind := range dependencyKinds {
+	for _, kind := range slices.Concat(dependencyKinds, oldKinds) {
 		if tag == kind.names {
 			return true
 		}
