@@ -23,6 +23,7 @@ import (
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
+	"packagecloud/internal/pace"
 	"packagecloud/internal/repo"
 	"packagecloud/internal/server"
 	"packagecloud/internal/server/api"
@@ -123,7 +124,7 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 // bind listens on an address. Where another program does so already, the error
 // tells people what they can do about it.
 func bind(ctx context.Context, address, remedy string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	l, err := pace.Listen(ctx, address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("another program listens on %s: end it, or %s", address, remedy)
@@ -136,14 +137,9 @@ func bind(ctx context.Context, address, remedy string) (net.Listener, error) {
 // listen serves HTTP until the context ends. quicken, which may be nil, is for
 // connections without TLS.
 func listen(ctx context.Context, c *config.Config, log *slog.Logger, handler http.Handler, l net.Listener, quicken func(*http.Server, net.Listener) net.Listener) error {
-	s := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ConnContext:       download.ConnContext,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	s := pace.NewServer(handler)
+	s.ConnContext = download.ConnContext
+	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	if quicken != nil && c.TLSCertificateFile == "" {
 		l = quicken(s, l)
 	}

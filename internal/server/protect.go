@@ -2,20 +2,14 @@ package server
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
-)
 
-const (
-	// stallTime is how long a client may take nothing of an answer.
-	stallTime = 2 * time.Minute
-	// sendChunk is what is sent under one deadline, in bytes.
-	sendChunk = 4 << 20
+	"packagecloud/internal/pace"
 )
 
 // protect wraps the whole server: headers, deadlines, panics, the log.
@@ -27,13 +21,14 @@ func (s *Server) protect(next http.Handler) http.Handler {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("X-Frame-Options", "SAMEORIGIN")
 		header.Set("Referrer-Policy", "no-referrer")
-		sender := &sender{ResponseWriter: w, control: http.NewResponseController(w)}
+		sender := s.Pace.NewWriter(w)
+		r = s.Pace.Request(w, r)
 		defer func() {
 			if v := recover(); v != nil {
 				s.panicked(sender, r, v)
 			}
-			s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", redact(r.URL.Path), "status", sender.status,
-				"bytes", sender.sent, "client", r.RemoteAddr, "agent", r.UserAgent(), "took", time.Since(start))
+			s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", redact(r.URL.Path), "status", sender.Status,
+				"bytes", sender.Sent, "client", r.RemoteAddr, "agent", r.UserAgent(), "took", time.Since(start))
 		}()
 		next.ServeHTTP(sender, r)
 	})
@@ -41,12 +36,12 @@ func (s *Server) protect(next http.Handler) http.Handler {
 
 // panicked ends a request that met a bug. A client that got a part of the
 // answer must not take it for the whole: its connection is cut.
-func (s *Server) panicked(w *sender, r *http.Request, v any) {
+func (s *Server) panicked(w *pace.Writer, r *http.Request, v any) {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
 	s.Log.ErrorContext(r.Context(), "a bug: please report it", "panic", v, "method", r.Method, "path", redact(r.URL.Path), "stack", string(debug.Stack()))
-	if w.status != 0 {
+	if w.Status != 0 {
 		panic(http.ErrAbortHandler)
 	}
 	s.fail(w, r, errors.New("panic"))
@@ -91,65 +86,4 @@ func redact(path string) string {
 	}
 	_, rest, _ = strings.Cut(rest, "/")
 	return "/priv/[token]/" + rest
-}
-
-// sender gives each part of an answer a deadline of its own, so that a client
-// may be slow but not stop. It keeps the kernel's way of sending files.
-type sender struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	status  int
-	sent    int64
-}
-
-// Unwrap lets http.ResponseController through.
-func (s *sender) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-
-func (s *sender) WriteHeader(status int) {
-	if s.status == 0 {
-		s.status = status
-	}
-	s.ResponseWriter.WriteHeader(status)
-}
-
-func (s *sender) begin() error {
-	if s.status == 0 {
-		s.status = http.StatusOK
-	}
-	err := s.control.SetWriteDeadline(time.Now().Add(stallTime))
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil
-	}
-	return err
-}
-
-func (s *sender) Write(p []byte) (int, error) {
-	if err := s.begin(); err != nil {
-		return 0, err
-	}
-	n, err := s.ResponseWriter.Write(p)
-	s.sent += int64(n)
-	return n, err
-}
-
-// ReadFrom implements io.ReaderFrom. It hands on files in chunks that sendfile
-// still knows as such.
-func (s *sender) ReadFrom(src io.Reader) (total int64, err error) {
-	left := int64(1<<63 - 1)
-	if limited, ok := src.(*io.LimitedReader); ok {
-		src, left = limited.R, limited.N
-		defer func() { limited.N -= total }()
-	}
-	for left > 0 {
-		if err := s.begin(); err != nil {
-			return total, err
-		}
-		chunk := min(left, sendChunk)
-		n, err := io.Copy(s.ResponseWriter, io.LimitReader(src, chunk))
-		total, left, s.sent = total+n, left-n, s.sent+n
-		if err != nil || n < chunk {
-			return total, err
-		}
-	}
-	return total, nil
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -16,6 +15,7 @@ import (
 
 	"packagecloud/internal/auth"
 	"packagecloud/internal/format"
+	"packagecloud/internal/pace"
 	"packagecloud/internal/repo"
 	"packagecloud/internal/server/api"
 )
@@ -58,7 +58,9 @@ type Server struct {
 	Ready func(ctx context.Context) error
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	Log            *slog.Logger
+	// Pace is how long clients may stand still.
+	Pace pace.Limits
+	Log  *slog.Logger
 }
 
 // Handler is the whole server.
@@ -161,10 +163,6 @@ func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string)
 
 // upload answers package managers that upload by themselves.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error {
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{api.StallReader(w, r), r.Body}
 	ok, err := s.Uploads.Serve(w, r, rp, path)
 	if !ok {
 		return errMethod

@@ -19,14 +19,8 @@ import (
 	"packagecloud/internal/blob"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/diskcache"
+	"packagecloud/internal/pace"
 	"packagecloud/internal/repo"
-)
-
-const (
-	// sendStall is how long sendChunk bytes may take a client: who reads more
-	// slowly than 17 KiB a second is cut off.
-	sendStall = time.Minute
-	sendChunk = 1 << 20
 )
 
 // Handler answers GET and HEAD of signed URLs, and GET /healthz. Its exported
@@ -39,6 +33,8 @@ type Handler struct {
 	Now func() time.Time
 	// Memory is how many bytes Quicken may use for small files.
 	Memory int64
+	// Pace is how long clients may stand still.
+	Pace pace.Limits
 
 	counters [counterCount]atomic.Int64
 	memory   memory
@@ -71,7 +67,9 @@ func (h *Handler) Counters() Counters {
 }
 
 // ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	w := h.Pace.NewWriter(rw)
+	r = h.Pace.Request(rw, r)
 	// As sent: r.URL was decoded, and may have been cleaned.
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	if path == "/healthz" && r.Method == http.MethodGet {
@@ -107,7 +105,7 @@ func (h *Handler) refuse(w http.ResponseWriter, counter, status int, text string
 
 // serve answers a request that is well signed. A key has no character that is
 // written as an escape, so the canonical path is the key.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, key string) {
+func (h *Handler) serve(w *pace.Writer, r *http.Request, key string) {
 	kind, sum, ok := parse(key)
 	if !ok {
 		h.refuse(w, missing, http.StatusNotFound, "there is no such object")
@@ -131,9 +129,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, key string) {
 	if o.ContentEncoding != "" && r.Header.Get("Range") == "" {
 		header.Set("Content-Length", strconv.FormatInt(o.Size, 10)) // ServeContent does not
 	}
-	out := &patientWriter{ResponseWriter: w, control: http.NewResponseController(w)}
-	http.ServeContent(out, r, "", o.ModTime, o)
-	if out.err != nil {
+	http.ServeContent(w, r, "", o.ModTime, o)
+	if w.Err != nil {
 		h.counters[broken].Add(1)
 		// The client must not take a part for the whole.
 		panic(http.ErrAbortHandler)
@@ -204,49 +201,4 @@ func describe(header http.Header, o *diskcache.Object) {
 	} else {
 		header.Set("X-Cache", "Miss")
 	}
-}
-
-// patientWriter gives a client time for each part, not for the whole, and
-// remembers what went wrong.
-type patientWriter struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	err     error
-}
-
-func (w *patientWriter) Write(p []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(sendStall)) // not known in some tests
-	n, err := w.ResponseWriter.Write(p)
-	w.err = errors.Join(w.err, err)
-	return n, err
-}
-
-// ReadFrom lets the kernel send a file (sendfile), without it passing through
-// this process: net/http knows only an io.LimitedReader over the file itself.
-func (w *patientWriter) ReadFrom(src io.Reader) (int64, error) {
-	limited, ok := src.(*io.LimitedReader)
-	from, isReaderFrom := w.ResponseWriter.(io.ReaderFrom)
-	if !ok || !isReaderFrom {
-		return io.Copy(struct{ io.Writer }{w}, src)
-	}
-	body := limited.R
-	if o, ok := limited.R.(*diskcache.Object); ok && o.File() != nil {
-		body = o.File()
-	}
-	var sent int64
-	for limited.N > 0 {
-		_ = w.control.SetWriteDeadline(time.Now().Add(sendStall))
-		part := min(limited.N, sendChunk)
-		n, err := from.ReadFrom(&io.LimitedReader{R: body, N: part})
-		sent += n
-		limited.N -= n
-		if err == nil && n < part {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			w.err = err
-			return sent, err
-		}
-	}
-	return sent, nil
 }

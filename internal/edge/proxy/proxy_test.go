@@ -261,6 +261,34 @@ func TestWhatIsCached(t *testing.T) {
 	r.Body.Close()
 }
 
+// TestBodyThatNeverComes announces bodies to an edge, which reads none, and does
+// not send them.
+func TestBodyThatNeverComes(t *testing.T) {
+	s := start(t)
+	s.handler.Pace.Send = time.Second
+	key, _ := s.origin.put("packages", 100)
+	target := strings.TrimPrefix(s.signer.URL(key, 1), s.URL)
+	for _, head := range []string{
+		"GET " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n",
+		"GET " + target + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab",
+		"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n",
+	} {
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(c, head); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(c); err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 ")) {
+			t.Errorf("%.20q is answered %q, %v", head, answer, err)
+		}
+	}
+}
+
 // A client never takes a part for the whole.
 func TestBrokenOrigin(t *testing.T) {
 	s := start(t)

@@ -18,6 +18,10 @@ const (
 	// together is how large a body may be that is copied behind its head, so
 	// that both go to the kernel at once.
 	together = 8 << 10
+	// answerTime is how long an answer may take to be written, at least; a
+	// deadline is set once in answerSlack, because it costs as much as a read.
+	answerTime  = 2 * time.Minute
+	answerSlack = 30 * time.Second
 	// closing is how long an answer under way may hold up the end of a
 	// connection.
 	closing = 5 * time.Second
@@ -174,9 +178,8 @@ func (c *conn) answer(target string) bool {
 	if c.closed {
 		return true
 	}
-	// Half of the time at least is left, and a deadline costs as much as a read.
-	if wall := time.Now(); wall.Add(sendStall / 2).After(c.until) {
-		c.until = wall.Add(sendStall)
+	if wall := time.Now(); wall.Add(answerTime).After(c.until) {
+		c.until = wall.Add(answerTime + answerSlack)
 		_ = c.SetDeadline(c.until) // a broken connection shows below
 	}
 	c.out = append(append(c.out[:0], a.head...), now.UTC().Format(http.TimeFormat)...)

@@ -24,7 +24,7 @@ func (a *API) promotePackage(w http.ResponseWriter, r *http.Request, c *call, pa
 		return err
 	}
 	if params.get("wait") == "indexed" {
-		if moved.Indexed, err = a.await(w, r, moved.ID); err != nil {
+		if moved.Indexed, err = a.await(r, moved.ID); err != nil {
 			return err
 		}
 	}

@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	// stallTime is how long an upload may bring nothing.
-	stallTime = time.Minute
 	// maxSources bounds the files that come along with a .dsc.
 	maxSources = 1000
 	// maxWait bounds how long a push waits to be indexed.
@@ -61,10 +59,10 @@ func (f *form) close(a *API) {
 
 // receive reads the multipart body of a push. The form must be closed, also
 // after an error.
-func (a *API) receive(w http.ResponseWriter, r *http.Request) (*form, error) {
+func (a *API) receive(r *http.Request) (*form, error) {
 	f := &form{params: make(params)}
 	f.query(r.URL.Query())
-	reader, err := multipartReader(w, r)
+	reader, err := multipartReader(r)
 	if err != nil {
 		return f, err
 	}
@@ -134,46 +132,21 @@ func isTimeout(err error) bool {
 
 // multipartReader finds the boundary of a body. One client sends no
 // Content-Type; then the body's first line tells.
-func multipartReader(w http.ResponseWriter, r *http.Request) (*multipart.Reader, error) {
-	body := StallReader(w, r)
+func multipartReader(r *http.Request) (*multipart.Reader, error) {
 	kind, attributes, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil && kind == "multipart/form-data" && attributes["boundary"] != "" {
-		return multipart.NewReader(body, attributes["boundary"]), nil
+		return multipart.NewReader(r.Body, attributes["boundary"]), nil
 	}
 	if r.Header.Get("Content-Type") != "" {
 		return nil, repo.Invalid("package_file", "send the package as multipart/form-data, in a part named package[package_file]")
 	}
-	buffered := bufio.NewReaderSize(body, 4096)
+	buffered := bufio.NewReaderSize(r.Body, 4096)
 	line, _ := buffered.Peek(200)
 	line, _, found := bytes.Cut(line, []byte("\r\n"))
 	if boundary, ok := bytes.CutPrefix(line, []byte("--")); found && ok && len(boundary) > 0 && len(boundary) <= 70 {
 		return multipart.NewReader(buffered, string(boundary)), nil
 	}
 	return nil, repo.Invalid("package_file", "can't be blank: send the package as multipart/form-data, in a part named package[package_file]")
-}
-
-// StallReader is the body of a request, which fails when it brings nothing for
-// a minute.
-func StallReader(w http.ResponseWriter, r *http.Request) io.Reader {
-	return &stallReader{body: r.Body, control: http.NewResponseController(w)}
-}
-
-// stallReader ends a request whose body brings nothing for stallTime.
-type stallReader struct {
-	body    io.Reader
-	control *http.ResponseController
-	set     time.Time
-}
-
-func (s *stallReader) Read(p []byte) (int, error) {
-	// Not each time: a deadline costs more than a small read.
-	if now := time.Now(); now.Sub(s.set) > stallTime/10 {
-		if err := s.control.SetReadDeadline(now.Add(stallTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return 0, fmt.Errorf("set a deadline: %w", err)
-		}
-		s.set = now
-	}
-	return s.body.Read(p)
 }
 
 // distro is the distribution version that a push names: by its id, or by its
@@ -197,7 +170,7 @@ func (a *API) distro(p params) (repo.DistroVersion, error) {
 }
 
 func (a *API) pushPackage(w http.ResponseWriter, r *http.Request, c *call) error {
-	f, err := a.receive(w, r)
+	f, err := a.receive(r)
 	defer f.close(a)
 	if err != nil {
 		return err
@@ -214,7 +187,7 @@ func (a *API) pushPackage(w http.ResponseWriter, r *http.Request, c *call) error
 		return err
 	}
 	if f.get("wait") == "indexed" {
-		if p.Indexed, err = a.await(w, r, p.ID); err != nil {
+		if p.Indexed, err = a.await(r, p.ID); err != nil {
 			return err
 		}
 	}
@@ -224,11 +197,7 @@ func (a *API) pushPackage(w http.ResponseWriter, r *http.Request, c *call) error
 // await waits until a package is installable. That it takes too long, or that
 // nobody can tell just now, is no error: the package is recorded, and the answer
 // says that it is not indexed.
-func (a *API) await(w http.ResponseWriter, r *http.Request, id int64) (indexed bool, err error) {
-	// The deadline of the body would end the wait.
-	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return false, fmt.Errorf("clear the deadline: %w", err)
-	}
+func (a *API) await(r *http.Request, id int64) (indexed bool, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), maxWait)
 	defer cancel()
 	err = a.Publisher.Await(ctx, id)
@@ -240,7 +209,7 @@ func (a *API) await(w http.ResponseWriter, r *http.Request, id int64) (indexed b
 
 // contents tells which files must be pushed along with a .dsc.
 func (a *API) contents(w http.ResponseWriter, r *http.Request, _ *call) error {
-	f, err := a.receive(w, r)
+	f, err := a.receive(r)
 	defer f.close(a)
 	if err != nil {
 		return err
