@@ -36,7 +36,19 @@ refuse 409 "$twine" upload --disable-progress-bar hello_lib-1.0-py3-none-any.whl
 TWINE_PASSWORD=0123456789abcdef0123456789abcdef0123456789abcdef refuse 401 "$twine" upload --disable-progress-bar hello_lib-2.0-py3-none-any.whl
 if [ -x /usr/bin/twine ]; then twine=/usr/bin/twine; fi
 TWINE_USERNAME=$TOKEN TWINE_PASSWORD=x "$twine" upload --disable-progress-bar hello_lib-2.0-py3-none-any.whl
+
+# What was uploaded is listed when the client hears of it, in a burst too: uv looks
+# into the page before each file, and sends nothing that is there.
+for i in 1 2 3; do make burst $i.0; done
+"$TOOLS/bin/twine" upload --disable-progress-bar burst-1.0-py3-none-any.whl
+for i in 1 2; do
+  uv_out=$("$TOOLS/bin/uv" publish --no-progress --publish-url "$TWINE_REPOSITORY_URL" --check-url "${URL/:\/\//://__token__:$TOKEN@}/admin/demo/pypi/simple/" --username __token__ --password "$TOKEN" burst-*.whl 2>&1) || fail "$uv_out"
+  echo "$uv_out" | grep -c '^Uploading' | expect $((i == 1 ? 2 : 0)) cat || fail "$uv_out"
+done
 export PACKAGECLOUD_TOKEN=$TOKEN PACKAGECLOUD_URL=$URL
+# A name that says nothing: the metadata has one.
+make random 1.0 && mv random-1.0-py3-none-any.whl random.whl
+expect 'success!' "$BIN/package_cloud" push --wait admin/demo/python random.whl
 expect 'success!' "$BIN/package_cloud" push --wait admin/demo/python hello_app-1.0-py3-none-any.whl
 
 user=

@@ -1,7 +1,9 @@
 package python
 
 import (
+	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -27,16 +29,24 @@ type metadata struct {
 	lists                  map[string][]string // by the API's name of the kind
 }
 
+// folds are where a field was continued on the next line.
+var folds = regexp.MustCompile(`\n[ \t]*`)
+
 // contexts are the fields that name other packages, and the API's words.
 var contexts = map[string]string{
 	"requires": "requires", "requires-dist": "requires-dist", "requires-external": "requires-external", "provides-extra": "requires-extra",
 }
 
 // parseMetadata reads the fields of a package.
-func parseMetadata(text []byte) (*metadata, error) {
+func parseMetadata(text []byte, k kind) (*metadata, error) {
 	m := &metadata{lists: make(map[string][]string)}
-	if !utf8.Valid(text) {
-		text = []byte(strings.ToValidUTF8(string(text), "\uFFFD")) // before metadata 2.1 it was any encoding
+	switch mark := []byte("\xef\xbb\xbf"); {
+	case k.wheel() && bytes.HasPrefix(text, mark):
+		return nil, invalid("its METADATA begins with a byte order mark, so that installers find no name in it: write it without one")
+	case k.wheel() && !utf8.Valid(text):
+		return nil, invalid("its METADATA is not UTF-8, and installers read nothing else")
+	default: // before metadata 2.1 it was any encoding
+		text = bytes.ToValidUTF8(bytes.TrimPrefix(text, mark), []byte("\uFFFD"))
 	}
 	body, err := fields(string(text), m.set)
 	if err != nil {
@@ -46,20 +56,28 @@ func parseMetadata(text []byte) (*metadata, error) {
 		m.Description = strings.TrimSpace(body)
 	}
 	m.Description = clip(m.Description, maxDescription)
+	if !k.wheel() {
+		m.Name = strings.TrimSpace(m.Name)
+	}
+	return m, m.check()
+}
+
+// check says what is wrong with the fields that files are found by.
+func (m *metadata) check() error {
 	switch {
 	case !projectName.MatchString(m.Name):
-		return nil, invalid("its metadata names the project %q, which is no name: use letters, digits, dots, dashes and underscores", clip(m.Name, 100))
-	case m.Version == "" || len(m.Version) > 200 || strings.ContainsAny(m.Version, " /\\<>\"'&?#%"):
-		return nil, invalid("its metadata gives the version %q, which is none", clip(m.Version, 100))
+		return invalid("its metadata names the project %q, which is no name: use letters, digits, dots, dashes and underscores", clip(m.Name, 100))
+	case !isVersion(m.Version):
+		return invalid("its metadata gives the version %q, which is none of PEP 440 with numbers of 64 bits: pip and uv do not find it", clip(m.Version, 100))
 	case len(m.RequiresPython) > maxPythons:
-		return nil, invalid("its Requires-Python is longer than %d bytes", maxPythons)
+		return invalid("its Requires-Python is longer than %d bytes", maxPythons)
 	}
 	for context, list := range m.lists {
 		if len(list) > maxDependencies {
-			return nil, invalid("it has more than %d entries of the kind %s", maxDependencies, context)
+			return invalid("it has more than %d entries of the kind %s", maxDependencies, context)
 		}
 	}
-	return m, nil
+	return nil
 }
 
 func (m *metadata) set(name, value string) error {
@@ -68,14 +86,15 @@ func (m *metadata) set(name, value string) error {
 			*field = clip(value, limit)
 		}
 	}
+	if name != "name" {
+		value = strings.TrimSpace(value)
+	}
 	switch name {
 	case "name", "version", "requires-python":
+		value = folds.ReplaceAllString(value, " ")
 		field := map[string]*string{"name": &m.Name, "version": &m.Version, "requires-python": &m.RequiresPython}[name]
 		if *field != "" && *field != value {
 			return invalid("its metadata gives two values of %s", name)
-		}
-		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return invalid("its %s has control characters", name)
 		}
 		*field = value
 	case "summary":
@@ -91,48 +110,13 @@ func (m *metadata) set(name, value string) error {
 		first(&m.Description, maxDescription)
 	default:
 		if context, ok := contexts[name]; ok && len(m.lists[context]) <= maxDependencies {
-			m.lists[context] = append(m.lists[context], clip(value, maxValue))
+			if len(value) > maxValue {
+				return invalid("its %s is longer than %d bytes", name, maxValue)
+			}
+			m.lists[context] = append(m.lists[context], value)
 		}
 	}
 	return nil
-}
-
-// fields yields the fields in front of a message, names in lower case, and
-// returns what comes after the blank line. Old tools wrote licences over
-// several lines without the indent that continues a field: what is no field
-// ends them, as Python's own parser has it.
-func fields(text string, yield func(name, value string) error) (body string, err error) {
-	var name, value string
-	flush := func() error {
-		if name == "" {
-			return nil
-		}
-		return yield(strings.ToLower(name), strings.TrimSpace(value))
-	}
-	rest := text
-	for rest != "" {
-		line, after, _ := strings.Cut(rest, "\n")
-		line = strings.TrimSuffix(line, "\r")
-		if line == "" {
-			return after, flush()
-		}
-		if line[0] == ' ' || line[0] == '\t' {
-			if len(value) < maxDescription { // what is longer is cut all the same
-				value += "\n" + strings.TrimPrefix(strings.TrimLeft(line, " \t"), "|")
-			}
-			rest = after
-			continue
-		}
-		n, v, ok := strings.Cut(line, ":")
-		if !ok || strings.ContainsAny(n, " \t") {
-			return rest, flush()
-		}
-		if err := flush(); err != nil {
-			return "", err
-		}
-		name, value, rest = n, v, after
-	}
-	return "", flush()
 }
 
 // clip cuts a text to a number of bytes, at a character.

@@ -1,9 +1,13 @@
 package python
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
+
+	"packagecloud/internal/repo"
 )
 
 var (
@@ -14,70 +18,12 @@ var (
 // normalize is the name of a project as indexes write it (PEP 503).
 func normalize(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
 
-// pep440 is the pattern of PEP 440, appendix B, for lower case.
-var pep440 = regexp.MustCompile(`^v?(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)` +
-	`(?:[-_.]?(?P<pre>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<prenumber>[0-9]*))?` +
-	`(?P<post>-(?P<bare>[0-9]+)|[-_.]?(?:post|rev|r)[-_.]?(?P<postnumber>[0-9]*))?` +
-	`(?P<dev>[-_.]?dev[-_.]?(?P<devnumber>[0-9]*))?` +
-	`(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
-
-// preWords are the spellings of the phases before a release.
-var preWords = map[string]string{"a": "a", "alpha": "a", "b": "b", "beta": "b", "c": "rc", "rc": "rc", "pre": "rc", "preview": "rc"}
-
-// canonicalVersion is a version in the form that all its spellings share. One
-// that is no version of PEP 440 is itself, in lower case.
-func canonicalVersion(version string) string {
-	v := strings.ToLower(strings.TrimSpace(version))
-	m := pep440.FindStringSubmatch(v)
-	if m == nil {
-		return strings.ReplaceAll(v, "-", "_")
-	}
-	part := func(name string) string { return m[pep440.SubexpIndex(name)] }
-	var b strings.Builder
-	if e := number(part("epoch")); e != "0" {
-		b.WriteString(e + "!")
-	}
-	release := strings.Split(part("release"), ".")
-	for i := range release {
-		release[i] = number(release[i])
-	}
-	for len(release) > 1 && release[len(release)-1] == "0" {
-		release = release[:len(release)-1]
-	}
-	b.WriteString(strings.Join(release, "."))
-	if word := part("pre"); word != "" {
-		b.WriteString(preWords[word] + number(part("prenumber")))
-	}
-	if part("post") != "" {
-		b.WriteString(".post" + number(part("bare")+part("postnumber"))) // one of them is empty
-	}
-	if part("dev") != "" {
-		b.WriteString(".dev" + number(part("devnumber")))
-	}
-	if local := part("local"); local != "" {
-		words := separators.Split(local, -1)
-		for i, w := range words {
-			if strings.Trim(w, "0123456789") == "" {
-				words[i] = number(w)
-			}
-		}
-		b.WriteString("+" + strings.Join(words, "."))
-	}
-	return b.String()
-}
-
-// number is a decimal number without zeros in front; nothing is 0.
-func number(s string) string {
-	if s = strings.TrimLeft(s, "0"); s == "" {
-		return "0"
-	}
-	return s
-}
-
 var (
-	wheelName = regexp.MustCompile(`^([A-Za-z0-9._+!-]+?)-([A-Za-z0-9._+!]+)(?:-[0-9][A-Za-z0-9_.]*)?-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+\.whl$`)
+	// wheelName has the parts of a wheel's name as pip since 26.3 takes them.
+	wheelName = regexp.MustCompile(`^([A-Za-z0-9._]+)-([A-Za-z0-9._+!]+)(?:-[0-9][A-Za-z0-9_.]*)?` +
+		`-[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*-[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*-[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*\.whl$`)
 	eggName   = regexp.MustCompile(`^([A-Za-z0-9._+!-]+?)-([A-Za-z0-9._+!]+)(?:-py[0-9.]+)?(?:-[A-Za-z0-9_.-]+)?\.(?:egg|egg-info)$`)
-	plainFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}$`)
+	plainFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+!-]{0,239}$`)
 )
 
 // suffixes are the ends of the names of what is no wheel and no egg. PyPI takes
@@ -85,30 +31,21 @@ var (
 // unpack them.
 var suffixes = []string{".tar.gz", ".tgz", ".tar.bz2", ".tar", ".zip"}
 
-// endings are all that names may end in.
-var endings = append([]string{".whl", ".egg", ".egg-info"}, suffixes...)
-
 // pushThese says so.
 const pushThese = "push a wheel (.whl), an egg (.egg, .egg-info), or a source distribution as .tar.gz, .tgz, .tar.bz2, .tar or .zip"
-
-// endsIn reports whether a file name has one of the endings, whatever its case.
-func endsIn(filename string, endings ...string) bool {
-	lower := strings.ToLower(filename)
-	return slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(lower, e) })
-}
 
 // describes reports whether a folder is the NAME-VERSION.dist-info of a project's
 // version.
 func describes(folder, project, version string) bool {
 	stem, ok := strings.CutSuffix(folder, ".dist-info")
-	return ok && isStem(stem, project, version)
+	return ok && (isStem(stem, project, version) || isStem(strings.ReplaceAll(stem, "_", "-"), project, strings.ReplaceAll(version, "_", "-")))
 }
 
 // isStem reports whether a text is a project and a version with a dash between
 // them, in any spelling.
 func isStem(stem, project, version string) bool {
 	for i, c := range stem {
-		if c == '-' && (same(stem[:i], stem[i+1:], project, version) || same(stem[:i], strings.ReplaceAll(stem[i+1:], "_", "-"), project, version)) {
+		if c == '-' && same(stem[:i], stem[i+1:], project, version) {
 			return true
 		}
 	}
@@ -120,21 +57,70 @@ func same(p, v, project, version string) bool {
 	return normalize(p) == normalize(project) && canonicalVersion(v) == canonicalVersion(version)
 }
 
-// names reports whether a file name is one of a project's version: it is what
-// pip goes by, and so must not lie about the metadata.
+// names reports whether installers find a version of a project by a file name: it
+// is all they go by.
 func names(filename, project, version string) bool {
-	for _, pattern := range []*regexp.Regexp{wheelName, eggName} {
-		if m := pattern.FindStringSubmatch(filename); m != nil {
-			// In these a dash in a version is written as an underscore.
-			return same(m[1], m[2], project, version) || same(m[1], strings.ReplaceAll(m[2], "_", "-"), project, version)
-		}
+	if !plainFile.MatchString(filename) {
+		return false
 	}
-	stem := filename
+	if m := wheelName.FindStringSubmatch(filename); m != nil {
+		return !strings.Contains(m[1], "__") && isVersion(m[2]) && same(m[1], m[2], project, version)
+	}
+	if m := eggName.FindStringSubmatch(filename); m != nil {
+		// In these a dash in a version is written as an underscore.
+		return same(m[1], m[2], project, version) || same(m[1], strings.ReplaceAll(m[2], "_", "-"), project, version)
+	}
 	for _, s := range suffixes {
-		if cut, ok := strings.CutSuffix(strings.ToLower(filename), s); ok {
-			stem = filename[:len(cut)]
-			break
+		if stem, ok := strings.CutSuffix(filename, s); ok {
+			return isStem(stem, project, version)
 		}
 	}
-	return isStem(stem, project, version)
+	return false
+}
+
+// fileName is the name that a wheel or a source distribution has by its metadata
+// (PEP 427, PEP 625), for one that came under a name that says something else, or
+// nothing.
+func fileName(k kind, m *metadata, wheel *wheel) (string, error) {
+	stem := strings.ReplaceAll(normalize(m.Name), "-", "_") + "-" + normalVersion(m.Version)
+	switch {
+	case k.suffix == ".whl":
+		tags, err := wheel.tags()
+		if err != nil {
+			return "", err
+		}
+		stem += tags
+	case !slices.Contains(suffixes, k.suffix):
+		return "", repo.Invalid("filename", fmt.Sprintf("must be that of an egg of %s %s: its metadata does not tell all of it", m.Name, m.Version))
+	}
+	if name := stem + k.suffix; names(name, m.Name, m.Version) {
+		return name, nil
+	}
+	return "", repo.Invalid("filename", fmt.Sprintf("must be that of %s %s, and the metadata makes none that installers read", m.Name, clip(m.Version, 100)))
+}
+
+// compress makes the three parts of a wheel's name from its tags, which WHEEL has
+// one by one: those of py2-none-any and py3-none-any are py2.py3-none-any.
+func compress(tags []string) (string, bool) {
+	var sets [3]map[string]bool
+	for i := range sets {
+		sets[i] = make(map[string]bool)
+	}
+	distinct := make(map[string]bool)
+	for _, t := range tags {
+		parts := strings.Split(t, "-")
+		if len(parts) != len(sets) {
+			return "", false
+		}
+		for i, p := range parts {
+			sets[i][p] = true
+		}
+		distinct[t] = true
+	}
+	all, name := 1, ""
+	for _, s := range sets {
+		all *= len(s)
+		name += "-" + strings.Join(slices.Sorted(maps.Keys(s)), ".")
+	}
+	return name, all == len(distinct)
 }

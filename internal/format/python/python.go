@@ -34,6 +34,7 @@ var (
 	_ format.Amender  = Format{}
 	_ format.Receiver = Format{}
 	_ format.Locator  = Format{}
+	_ format.Gate     = Format{}
 )
 
 // New makes the format.

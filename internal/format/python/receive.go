@@ -55,9 +55,10 @@ func (Format) Receive(ctx context.Context, c format.Call) (a format.Action, err 
 		}
 	}
 	a.Push = []format.Pushing{{
-		File: *form.file, Fields: map[string]string{"name": form.fields["name"], "version": form.fields["version"]},
+		File: *form.file, Fields: map[string]string{"name": form.fields["name"], "version": form.fields["version"], "filename": form.file.Filename},
 		At: format.Target{Filename: form.file.Filename},
 	}}
+	a.Await = true // uv asks the page what is there already before each file
 	return a, nil
 }
 

@@ -16,13 +16,21 @@ func Metadata(name, version, more string) string {
 
 // Wheel makes a wheel that pip can install: the module says its version.
 func Wheel(name, version, more string) []byte {
-	info := name + "-" + version + ".dist-info/"
-	return Zip(
-		name+".py", fmt.Sprintf("version = %q\n", version),
-		info+"METADATA", Metadata(name, version, more),
+	return WheelOf(name+"-"+version+".dist-info/", Metadata(name, version, more), name+".py", fmt.Sprintf("version = %q\n", version))
+}
+
+// WheelOf makes a wheel of a folder with a metadata file, and of further names,
+// each with its content.
+func WheelOf(info, metadata string, files ...string) []byte {
+	record := ""
+	for i := 0; i < len(files); i += 2 {
+		record += files[i] + ",,\n"
+	}
+	return Zip(append(files,
+		info+"METADATA", metadata,
 		info+"WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-		info+"RECORD", name+".py,,\n"+info+"METADATA,,\n"+info+"WHEEL,,\n"+info+"RECORD,,\n",
-	)
+		info+"RECORD", record+info+"METADATA,,\n"+info+"WHEEL,,\n"+info+"RECORD,,\n",
+	)...)
 }
 
 // Zip makes a zip file of names, each with its content.
