@@ -35,6 +35,7 @@ var (
 	_ format.Receiver = Format{}
 	_ format.Locator  = Format{}
 	_ format.Gate     = Format{}
+	_ format.Auditor  = Format{}
 )
 
 // New makes the format.
