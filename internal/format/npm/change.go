@@ -25,6 +25,9 @@ type change struct {
 	revision string
 	tags     map[string]string
 	versions map[string]stated
+	// absent is what the client wants to change and this registry has not:
+	// "stars". It is "" if there is nothing.
+	absent string
 	// attached is the name of the tarball that came along; "" if none did.
 	attached string
 }
@@ -76,6 +79,8 @@ func readChange(body io.Reader, attach func(name string, content io.Reader) erro
 				c.versions[version] = v
 				return err
 			})
+		case "users", "maintainers":
+			err = c.aside(s, key)
 		case "_attachments":
 			err = s.object(func(name string) error { return c.attachment(s, name, attach) })
 		default:
@@ -90,6 +95,14 @@ func readChange(body io.Reader, attach func(name string, content io.Reader) erro
 		err = s.end()
 	}
 	return c, err
+}
+
+// aside reads what npm star, or npm owner, changes in a packument. Ours has
+// neither: a client that states them wants them changed.
+func (c *change) aside(s *scanner, key string) error {
+	c.absent = map[string]string{"users": "stars", "maintainers": absentOfPackage["owners"]}[key]
+	_, err := s.value()
+	return err
 }
 
 // member reads a value into a Go one.
@@ -109,9 +122,11 @@ func within(key string, err error) error { return fmt.Errorf("%.40q: %w", key, e
 
 // attachment reads {"content_type":…,"data":…,"length":…}.
 func (c *change) attachment(s *scanner, name string, attach func(string, io.Reader) error) error {
-	if !strings.HasSuffix(name, ".tgz") { // a .sigstore bundle
-		_, err := s.value()
-		return err
+	if strings.HasSuffix(name, ".sigstore") {
+		return invalid("_attachments", errors.New("this registry keeps no provenance: publish without --provenance"))
+	}
+	if !strings.HasSuffix(name, ".tgz") {
+		return invalid("_attachments", fmt.Errorf("%.120q is no tarball", name))
 	}
 	if c.attached != "" {
 		return &syntaxError{"there are two tarballs in it"}

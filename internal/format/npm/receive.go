@@ -29,6 +29,7 @@ type route struct {
 //
 //	GET    npm/-/whoami
 //	GET    npm/-/v1/search?text=
+//	GET    npm/-/_view/starredByUser, npm/-/user/v1/star
 //	PUT    npm/-/user/org.couchdb.user:<account>
 //	DELETE npm/-/user/token/<token>
 //	GET, PUT, POST    npm/-/package/<name>/dist-tags
@@ -37,14 +38,29 @@ type route struct {
 //	PUT    npm/<name>[/-rev/<revision>]
 //	DELETE npm/<name>/-rev/<revision>
 //	DELETE npm/<name>/-/<file>.tgz[/-rev/<revision>]
+//
+// What else there is below npm/ and is no file, is absent.
 func routeOf(method, path string) (r route, ok bool) {
-	path, ok = strings.CutPrefix(path, root)
+	below, ok := strings.CutPrefix(path, root)
 	if !ok {
 		return r, false
 	}
 	if method == "HEAD" { // the same without a body
 		method = get
 	}
+	if r, ok := apiRoute(method, below); ok {
+		return r, true
+	}
+	if method == get {
+		if _, isFile := (Format{}).Resolve(format.Query{Path: path}); isFile {
+			return r, false
+		}
+	}
+	return absentRoute(below), true
+}
+
+// apiRoute reads a path below npm/.
+func apiRoute(method, path string) (r route, ok bool) {
 	if rest, ok := strings.CutPrefix(path, "-/"); ok {
 		return ownRoute(method, rest)
 	}
@@ -83,6 +99,8 @@ func ownRoute(method, path string) (r route, ok bool) {
 		return route{access: format.ReadAccess, receive: receiveWhoami}, true
 	case method == get && path == "v1/search":
 		return route{access: format.ReadAccess, receive: receiveSearch}, true
+	case method == get && noStars[path] != nil:
+		return route{access: format.ReadAccess, receive: receiveStars, tag: path}, true
 	case method == format.Put && isAccount && account != "":
 		account, _, _ = strings.Cut(account, "/-rev/")
 		return route{access: format.OpenAccess, receive: receiveLogin, tag: account}, true

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
@@ -53,7 +54,7 @@ func publish(c *change, file format.Upload, name string) (format.Action, error) 
 		if err != nil {
 			return format.Action{}, invalid("versions", err)
 		}
-		if attached := path.Base(c.attached); attached != tarballName(name, version) && attached != tarballName(name, clean) {
+		if !namesTarball(c.attached, name, clean) {
 			return format.Action{}, invalid("_attachments", fmt.Errorf("%.120q is not the tarball of %s@%s", c.attached, name, clean))
 		}
 		s.Name, s.Version = name, version
@@ -62,8 +63,8 @@ func publish(c *change, file format.Upload, name string) (format.Action, error) 
 			if err := validTag(tag); err != nil {
 				return format.Action{}, invalid("dist-tags", err)
 			}
-			if to != version {
-				return format.Action{}, invalid("dist-tags", fmt.Errorf("the tag %s is to be %.60q, and the tarball is of %s", tag, to, version))
+			if of, err := cleanVersion(to); err != nil || of != clean {
+				return format.Action{}, invalid("dist-tags", fmt.Errorf("the tag %s is to be %.60q, and the tarball is of %s", tag, to, clean))
 			}
 			p.Tags = append(p.Tags, tag)
 		}
@@ -78,6 +79,23 @@ func publish(c *change, file format.Upload, name string) (format.Action, error) 
 	return format.Action{}, errors.New("unreachable: there is one version")
 }
 
+// namesTarball reports whether an attachment has the name of a version's
+// tarball. bun and yarn leave the build metadata in it that they, or we, cut off
+// the version.
+func namesTarball(attached, name, clean string) bool {
+	_, base := splitName(name)
+	version, ok := strings.CutPrefix(path.Base(attached), base+"-")
+	if !ok {
+		return false
+	}
+	version, ok = strings.CutSuffix(version, ".tgz")
+	if !ok {
+		return false
+	}
+	version, err := cleanVersion(version)
+	return err == nil && version == clean
+}
+
 // amend brings what there is to what a packument says that the client has read
 // and changed: deprecations and, in what npm unpublish sends, versions that
 // are not in it any more.
@@ -89,8 +107,8 @@ func amend(ctx context.Context, c format.Call, ch *change, r route) (a format.Ac
 	if have := Revision(l.Versions, l.Tags); ch.revision != "" && ch.revision != have {
 		return a, fmt.Errorf("%s is at revision %s, not %.60q: %w", r.name, have, ch.revision, format.ErrStale)
 	}
-	if r.revision != "" && len(ch.versions) == 0 {
-		return a, invalid("versions", errors.New("a packument without versions: to remove all of them, delete it"))
+	if err := ch.possible(l, r); err != nil {
+		return a, err
 	}
 	for _, v := range l.Versions {
 		s, ok := ch.versions[v.Version]
@@ -108,6 +126,25 @@ func amend(ctx context.Context, c format.Call, ch *change, r route) (a format.Ac
 	}
 	a.Answer, a.Await = done(), true
 	return a, nil
+}
+
+// possible refuses changes that would be told to be done, and would not be.
+func (c *change) possible(l format.List, r route) error {
+	if c.absent != "" {
+		return invalid("base", fmt.Errorf("this registry has no %s", c.absent))
+	}
+	if len(c.versions) == 0 {
+		return invalid("versions", errors.New("a packument without versions: to remove all of them, delete it"))
+	}
+	for version := range c.versions {
+		if !slices.ContainsFunc(l.Versions, func(v format.Version) bool { return v.Version == version }) {
+			return invalid("versions", fmt.Errorf("there is no %s@%.60q, and no tarball of it came along", r.name, version))
+		}
+	}
+	if r.revision == "" && c.tags != nil && !maps.Equal(c.tags, l.Tags) {
+		return invalid("dist-tags", errors.New("tags are changed with npm dist-tag"))
+	}
+	return nil
 }
 
 func target(v format.Version) format.Target {
