@@ -195,9 +195,11 @@ func installTrees(t *testing.T, s *instance, manifest string, packages map[strin
 		lock      string
 	}{
 		{"npm9", []string{"install"}, "package-lock.json"},
-		{"npm11", []string{"install"}, "package-lock.json"},
+		{"npm12", []string{"install"}, "package-lock.json"},
 		{"yarn1", []string{"install", "--non-interactive", "--ignore-engines"}, ""},
-		{"pnpm", []string{"install", "--no-frozen-lockfile"}, ""},
+		{"pnpm10", []string{"install", "--no-frozen-lockfile"}, ""},
+		{"pnpm12", []string{"install", "--no-frozen-lockfile"}, ""},
+		{"bun", []string{"install"}, ""},
 	} {
 		t.Run(c.program, func(t *testing.T) {
 			t.Parallel()
