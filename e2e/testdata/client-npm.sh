@@ -94,7 +94,7 @@ for client in $clients; do
   expect "tools 1.0.0" node_modules/.bin/tools
   for name in $published; do expect "$name 1.0.0" node_modules/.bin/$name; done
   case $client in
-    npm6 | npm12)
+    npm8 | npm12)
       expect 'hello 1.0.0' node_modules/.bin/hello
       # Again from the lock file and the cache, then from the lock file alone.
       quiet $client ci
@@ -267,11 +267,11 @@ refuse E403 npm11 publish --userconfig "$work/reader.npmrc"
 refuse E404 npm11 view other --userconfig "$publisher"
 if [ "$PRIVATE" = 1 ]; then
   fresh
-  refuse E401 npm11 view from-yarn --userconfig "$work/nobody.npmrc"
-  refuse E404 npm9 view from-yarn --userconfig "$work/wrong.npmrc"
-  expect 1.0.0 npm9 view from-yarn version --userconfig "$work/reader.npmrc"
-  expect 1.0.0 npm11 view from-yarn version --userconfig "$publisher"
+  refuse E401 npm11 view from-yarn1 --userconfig "$work/nobody.npmrc"
+  refuse E404 npm9 view from-yarn1 --userconfig "$work/wrong.npmrc"
+  expect 1.0.0 npm9 view from-yarn1 version --userconfig "$work/reader.npmrc"
+  expect 1.0.0 npm11 view from-yarn1 version --userconfig "$publisher"
   # Revoking the master token ends the read tokens that it made.
   api "repos/admin/demo/master_tokens/$(master_token)" -X DELETE
-  refuse E404 npm11 view from-yarn --userconfig "$work/reader.npmrc" --prefer-online
+  refuse E404 npm11 view from-yarn1 --userconfig "$work/reader.npmrc" --prefer-online
 fi
