@@ -76,6 +76,9 @@ func readChange(body io.Reader, attach func(name string, content io.Reader) erro
 				}
 				var v stated
 				err := member(s, &v)
+				if len(c.versions) > 0 { // nothing is published: npm deprecate sends them all
+					v = stated{Deprecated: v.Deprecated}
+				}
 				c.versions[version] = v
 				return err
 			})
@@ -228,14 +231,16 @@ func (s stated) agreesIntegrity(have string) error {
 	return nil
 }
 
-func union(a, b object) object {
-	all := slices.Clone(a)
-	for _, f := range b {
-		if all.get(f.name) == nil {
-			all = append(all, f)
-		}
+// union has the members of both; of a name that both have, the first one's.
+func union(first, second object) object {
+	var all builder
+	for _, f := range second {
+		all.put(f.name, f.value)
 	}
-	return all
+	for _, f := range first {
+		all.put(f.name, f.value)
+	}
+	return all.all
 }
 
 // hooks are the scripts that an installation runs.
@@ -252,16 +257,21 @@ func hooks(value json.RawMessage) (o object) {
 // that says something else. Clients rewrite the URLs of Git, so that of those
 // the names count.
 func differ(a, b object) (name string, same bool) {
-	for _, pair := range [][2]object{{a, b}, {b, a}} {
-		for _, f := range pair[0] {
-			other := pair[1].get(f.name)
-			if other == nil {
-				return f.name, false
-			}
-			one, two := strings.TrimSpace(pair[0].text(f.name)), strings.TrimSpace(pair[1].text(f.name))
-			if one != two && !strings.ContainsAny(one, "/:") && !strings.ContainsAny(two, "/:") {
-				return f.name, false
-			}
+	theirs := make(map[string]string, len(b))
+	for _, f := range b {
+		theirs[f.name] = strings.TrimSpace(f.text())
+	}
+	for _, f := range a {
+		one := strings.TrimSpace(f.text())
+		two, ok := theirs[f.name]
+		if !ok || one != two && !strings.ContainsAny(one, "/:") && !strings.ContainsAny(two, "/:") {
+			return f.name, false
+		}
+		delete(theirs, f.name)
+	}
+	for _, f := range b {
+		if _, left := theirs[f.name]; left {
+			return f.name, false
 		}
 	}
 	return "", true

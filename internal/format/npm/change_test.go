@@ -32,7 +32,7 @@ func read(body string) (*change, string, error) {
 func TestReadChange(t *testing.T) {
 	data := base64.StdEncoding.EncodeToString([]byte("hello, world"))
 	before := `"_attachments":{"a-1.0.0.tgz":{"content_type":"x","data":"` + data + `","length":12}},`
-	versions := `"name":"a","_rev":"3-x","dist-tags":{"latest":"1.0.0","next":"1.0.0"},"versions":{"0.9.0":{"deprecated":"old"},"0.8.0":{"deprecated":""},"1.0.0":{"name":"a","dist":{"shasum":"ab"}}},"readme":"\"}"`
+	versions := `"name":"a","_rev":"3-x","dist-tags":{"latest":"1.0.0","next":"1.0.0"},"versions":{"1.0.0":{"name":"a","dist":{"shasum":"ab"}},"0.9.0":{"deprecated":"old"},"0.8.0":{"deprecated":""}},"readme":"\"}"`
 	for name, body := range map[string]string{
 		"the tarball first": `{` + before + versions + `}`,
 		"the tarball last":  `{` + versions + `,` + strings.TrimSuffix(before, ",") + ` }` + "\n",

@@ -20,34 +20,72 @@ type field struct {
 // name the last one counts, as in JavaScript.
 type object []field
 
-// parseObject reads a text that must be an object.
-func parseObject(text []byte) (o object, err error) {
+// parseObject reads a text that must be an object, valid, in UTF-8 and not too
+// deep.
+func parseObject(text []byte) (object, error) {
 	s := newScanner(bytes.NewReader(text), len(text))
-	at := make(map[string]int)
-	err = s.object(func(key string) error {
-		value, err := s.value()
-		if err != nil {
-			return err
-		}
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, value); err != nil {
-			return syntax("%v", err)
-		}
-		if i, ok := at[key]; ok {
-			o[i].value = compact.Bytes()
-			return nil
-		}
-		if len(o) == maxFields {
-			return fmt.Errorf("it has more than %d fields", maxFields)
-		}
-		at[key] = len(o)
-		o = append(o, field{key, compact.Bytes()})
-		return nil
-	})
+	value, err := s.value()
 	if err != nil {
 		return nil, err
 	}
-	return o, s.end()
+	if !isObject(value) {
+		return nil, syntax("%.20q is no object", value)
+	}
+	if err := s.end(); err != nil {
+		return nil, err
+	}
+	var compact bytes.Buffer
+	compact.Grow(len(value))
+	if err := json.Compact(&compact, value); err != nil {
+		return nil, syntax("%v", err)
+	}
+	return members(portable(compact.Bytes())), nil
+}
+
+// members takes an object apart that is valid and compact. It copies no value,
+// and its work is in proportion to the text.
+func members(text json.RawMessage) object {
+	if !isObject(text) {
+		return nil
+	}
+	var m builder
+	for rest := text[1:]; len(rest) > 0 && rest[0] == '"'; {
+		var key, value extent
+		n := key.take(rest)
+		name := decode(rest[:n])
+		rest = rest[n+1:] // and the colon
+		n = value.take(rest)
+		m.put(name, rest[:n:n])
+		rest = rest[n+1:] // and the comma, or the bracket
+	}
+	return m.all
+}
+
+// decode is the text of a JSON string.
+func decode(raw []byte) (text string) {
+	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner)
+	}
+	_ = json.Unmarshal(raw, &text) // it is valid
+	return text
+}
+
+// builder puts an object together of many members.
+type builder struct {
+	all object
+	at  map[string]int
+}
+
+func (m *builder) put(name string, value json.RawMessage) {
+	if i, ok := m.at[name]; ok {
+		m.all[i].value = value
+		return
+	}
+	if m.at == nil {
+		m.at = make(map[string]int)
+	}
+	m.at[name] = len(m.all)
+	m.all = append(m.all, field{name, value})
 }
 
 // get is a member; nil without it.
@@ -61,9 +99,11 @@ func (o object) get(name string) json.RawMessage {
 }
 
 // text is a member that is a string; "" for everything else.
-func (o object) text(name string) string {
-	var s string
-	if json.Unmarshal(o.get(name), &s) != nil {
+func (o object) text(name string) string { return field{name, o.get(name)}.text() }
+
+// text is the value if it is a string; "" for everything else.
+func (f field) text() (s string) {
+	if json.Unmarshal(f.value, &s) != nil {
 		return ""
 	}
 	return s
@@ -150,15 +190,8 @@ func isObject(value json.RawMessage) bool { return len(value) > 0 && value[0] ==
 // texts keeps the members that are strings of an object; nil if there are
 // none.
 func texts(value json.RawMessage) object {
-	if !isObject(value) {
-		return nil
-	}
-	o, err := parseObject(value)
-	if err != nil {
-		return nil
-	}
-	kept := o[:0:0]
-	for _, f := range o {
+	kept := object(nil)
+	for _, f := range members(value) {
 		if f.value[0] == '"' && f.name != "__proto__" {
 			kept = append(kept, f)
 		}
@@ -173,12 +206,5 @@ func firstText(value json.RawMessage, member string) string {
 	if json.Unmarshal(value, &s) == nil {
 		return strings.TrimSpace(s)
 	}
-	if !isObject(value) {
-		return ""
-	}
-	o, err := parseObject(value)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(o.text(member))
+	return strings.TrimSpace(members(value).text(member))
 }

@@ -27,6 +27,9 @@ func readManifest(c *contents) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(fields) > maxFields {
+		return nil, fmt.Errorf("it has more than %d fields", maxFields)
+	}
 	m := &manifest{fields: fields}
 	if m.name, err = stringField(fields, "name"); err != nil {
 		return nil, err
@@ -82,20 +85,38 @@ func (m *manifest) normalise(c *contents) error {
 		set("gypfile", true)
 	}
 	m.replace("scripts", scripts)
-	for _, name := range []string{"engines", "peerDependenciesMeta"} {
+	m.typed()
+	return err
+}
+
+// typed drops what has another type than installers expect of what they read in
+// an abbreviated packument: they fail at it, or, written in other languages than
+// JavaScript, do not see the version.
+func (m *manifest) typed() {
+	f := &m.fields
+	for _, name := range []string{"engines", "directories", "acceptDependencies"} {
 		if value := f.get(name); value != nil && !isObject(value) {
 			f.drop(name)
 		}
 	}
+	var meta object
+	for _, peer := range members(f.get("peerDependenciesMeta")) {
+		if isObject(peer.value) && peer.name != "__proto__" {
+			meta = append(meta, peer)
+		}
+	}
+	m.replace("peerDependenciesMeta", meta)
 	for _, name := range []string{"os", "cpu", "libc"} {
 		if value := f.get(name); value != nil && value[0] != '[' && value[0] != '"' {
 			f.drop(name)
 		}
 	}
+	if value := f.get("funding"); value != nil && value[0] != '[' && value[0] != '"' && value[0] != '{' {
+		f.drop("funding")
+	}
 	if value := f.get("deprecated"); value != nil && (value[0] != '"' || string(value) == `""`) {
 		f.drop("deprecated")
 	}
-	return err
 }
 
 // replace sets a field that is an object, and drops it if there is nothing in
@@ -122,7 +143,7 @@ func dependencies(value json.RawMessage) object {
 			list = append(list, word)
 		}
 	}
-	var o object
+	var o builder
 	for _, item := range list {
 		word, ok := item.(string)
 		if !ok || strings.TrimSpace(word) == "" {
@@ -133,9 +154,11 @@ func dependencies(value json.RawMessage) object {
 		if i := strings.IndexAny(word[1:], "@ ><="); i >= 0 {
 			name, version = word[:i+1], strings.TrimSpace(strings.TrimPrefix(word[i+1:], "@"))
 		}
-		_ = o.set(name, version) // texts can be written
+		if name != "__proto__" {
+			o.put(name, must(version))
+		}
 	}
-	return o
+	return o.all
 }
 
 // normaliseBundled spells bundleDependencies as npm does, and names those that
@@ -166,14 +189,7 @@ func (m *manifest) normaliseBundled(set func(string, any)) {
 }
 
 func keys(value json.RawMessage) (names []string) {
-	if !isObject(value) {
-		return nil
-	}
-	o, err := parseObject(value)
-	if err != nil {
-		return nil
-	}
-	for _, f := range o {
+	for _, f := range members(value) {
 		names = append(names, f.name)
 	}
 	return names
@@ -181,35 +197,38 @@ func keys(value json.RawMessage) (names []string) {
 
 // binaries maps commands to files below the package. A single file is a
 // command named after the package.
-func binaries(name string, value json.RawMessage) (o object) {
+func binaries(name string, value json.RawMessage) object {
 	var single string
 	var list []any
-	given := texts(value)
+	var given, normal builder
+	given.all = texts(value)
 	switch {
-	case value == nil || given != nil:
+	case value == nil || given.all != nil:
 	case json.Unmarshal(value, &single) == nil:
 		_, base := splitName(name)
-		_ = given.set(base, single)
+		given.put(base, must(single))
 	case json.Unmarshal(value, &list) == nil:
 		for _, item := range list {
 			if file, ok := item.(string); ok {
-				_ = given.set(path.Base(file), file)
+				given.put(path.Base(file), must(file))
 			}
 		}
 	}
-	for _, f := range given {
-		command, file := path.Base(below(f.name)), below(given.text(f.name))
-		if command != "." && command != "/" && file != "" {
-			_ = o.set(command, file)
+	for _, f := range given.all {
+		command, file := path.Base(below(f.name)), below(f.text())
+		if command != "." && command != "/" && command != "__proto__" && file != "" {
+			normal.put(command, must(file))
 		}
 	}
-	return o
+	return normal.all
 }
 
 // below is a path that cannot lead out of the package, without "./" in front.
 func below(file string) string {
-	return strings.TrimPrefix(path.Clean("/"+strings.NewReplacer(`\`, "/", ":", "/").Replace(file)), "/")
+	return strings.TrimPrefix(path.Clean("/"+slashes.Replace(file)), "/")
 }
+
+var slashes = strings.NewReplacer(`\`, "/", ":", "/")
 
 // runsScripts reports whether installing the package runs a script of it.
 func (m *manifest) runsScripts() bool {

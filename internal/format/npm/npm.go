@@ -52,6 +52,8 @@ var (
 	_ format.Locator  = Format{}
 	_ format.Receiver = Format{}
 	_ format.Refuser  = Format{}
+	_ format.Gate     = Format{}
+	_ format.Auditor  = Format{}
 )
 
 // New returns the format.

@@ -116,6 +116,5 @@ func readEntry(text []byte) (version string, o object, err error) {
 	if len(member) != 1 {
 		return "", nil, fmt.Errorf("it has %d members", len(member))
 	}
-	o, err = parseObject(member[0].value)
-	return member[0].name, o, err
+	return member[0].name, members(member[0].value), nil
 }

@@ -43,6 +43,9 @@ func parse(ctx context.Context, u format.Upload) (*tarball, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := u.NeedMemory(manifestMemory * int64(len(c.manifest))); err != nil {
+		return nil, err
+	}
 	m, err := readManifest(c)
 	if err != nil {
 		return nil, fmt.Errorf("its package.json: %w", err)
@@ -53,6 +56,11 @@ func parse(ctx context.Context, u format.Upload) (*tarball, error) {
 	t := &tarball{m, c, u}
 	return t, says(t)
 }
+
+// manifestMemory is what reading a package.json may take for each of its bytes:
+// a dependency is written in eight, and is a name and a text several times over.
+// TestLinear has the worst.
+const manifestMemory = 64
 
 // watched remembers that the content could not be read, which is no fault of
 // the package, whatever a decompressor makes of it.
@@ -109,9 +117,8 @@ func relations(value json.RawMessage) (names []string) {
 	if json.Unmarshal(value, &list) == nil {
 		return list
 	}
-	o := texts(value)
-	for _, f := range o {
-		names = append(names, strings.TrimSpace(f.name+" "+o.text(f.name)))
+	for _, f := range texts(value) {
+		names = append(names, strings.TrimSpace(f.name+" "+f.text()))
 	}
 	slices.Sort(names)
 	return names
@@ -123,8 +130,10 @@ func licenses(fields object) (all []string) {
 	if json.Unmarshal(fields.get("licenses"), &list) != nil {
 		list = nil
 	}
+	seen := map[string]bool{"": true}
 	for _, value := range append([]json.RawMessage{fields.get("license")}, list...) {
-		if text := firstText(value, "type"); text != "" && !slices.Contains(all, text) {
+		if text := firstText(value, "type"); !seen[text] {
+			seen[text] = true
 			all = append(all, text)
 		}
 	}

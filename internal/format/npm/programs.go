@@ -25,8 +25,7 @@ func programFolder(fields object) string {
 		return ""
 	}
 	var folder string
-	directories, err := parseObject(fields.get("directories"))
-	if err != nil || json.Unmarshal(directories.get("bin"), &folder) != nil {
+	if json.Unmarshal(members(fields.get("directories")).get("bin"), &folder) != nil {
 		return ""
 	}
 	return below(folder)
@@ -44,13 +43,11 @@ func addPrograms(ctx context.Context, u format.Upload, m *manifest, most int64) 
 	if err != nil {
 		return err
 	}
-	var bin object
+	var bin builder
 	for _, file := range files {
-		if err := bin.set(path.Base(file), file); err != nil {
-			return err
-		}
+		bin.put(path.Base(file), must(file))
 	}
-	m.replace("bin", binaries(m.name, must(bin)))
+	m.replace("bin", binaries(m.name, must(bin.all)))
 	return nil
 }
 

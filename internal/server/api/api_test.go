@@ -25,6 +25,7 @@ import (
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/npm/npmtest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
 	"packagecloud/internal/repo"
@@ -382,6 +383,24 @@ func TestPush(t *testing.T) {
 }
 
 // TestPushEncodings sends a push in every order and oddity that clients have.
+// TestScope names a package by its scope too, wherever the file name alone says
+// too little: @acme and @other may each have a tool-1.0.0.tgz.
+func TestScope(t *testing.T) {
+	s := newSystem(t)
+	s.create("demo", false)
+	got := s.mustPush("demo", "191", "x.tgz", npmtest.Package{Name: "@acme/tool"}.Build())
+	file := "/node/1/tool-1.0.0.tgz"
+	for key, want := range map[string]string{
+		"package_html_url": "/alice/demo/packages" + file + "?scope=%40acme", "destroy_url": "/api/v1/repos/alice/demo" + file + "?scope=%40acme",
+		"promote_url":  "/api/v1/repos/alice/demo" + file + "/promote.json?scope=%40acme",
+		"download_url": external + "/alice/demo/packages" + file + "/download.tgz?distro_version_id=191&scope=%40acme",
+	} {
+		if got[key] != want {
+			t.Errorf("%s is %v, not %s", key, got[key], want)
+		}
+	}
+}
+
 func TestPushEncodings(t *testing.T) {
 	s := newSystem(t)
 	s.create("demo", false)

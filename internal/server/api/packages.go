@@ -110,7 +110,7 @@ func (a *API) fragment(ctx context.Context, r repo.Repository, p *repo.Package) 
 		Name: p.Name, DistroVersion: p.Distro.String(), CreatedAt: timestamp(p.CreatedAt), Version: version, Release: orNull(release),
 		Epoch: p.Epoch, Scope: orNull(p.Namespace), Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed, Withheld: p.Withheld,
 		SHA256: orNull(p.Files[0].SHA256), Architecture: p.Architecture,
-		RepositoryHTML: join(r.Owner, r.Name), PackageURL: api + ".json", PackageHTML: join(r.Owner, r.Name, "packages") + file,
+		RepositoryHTML: join(r.Owner, r.Name), PackageURL: api + ".json", PackageHTML: join(r.Owner, r.Name, "packages") + file + scope,
 		DownloadsDetail: api + "/stats/downloads/detail.json", DownloadsSeries: api + "/stats/downloads/series/daily.json",
 		DownloadsCount: api + "/stats/downloads/count.json", DownloadURL: download,
 		PromoteURL: self(r) + file + "/promote.json" + scope, DestroyURL: self(r) + file + scope,
