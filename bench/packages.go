@@ -197,7 +197,7 @@ func record(ctx context.Context, tx *db.Tx, f format.Format, k kind, u repo.User
 	p.RepositoryID, p.ScopeID, p.Distro, p.CreatedAt = r.ID, scope, k.distro, now
 	file := &p.Files[0]
 	file.Path = f.Path(p, file.Name, k.distro, "")
-	if _, err := tx.ClaimBlob(ctx, db.Blob{Digests: file.Digests, Object: repo.PackageKey(file.SHA256, file.Name), Size: file.Size}, now); err != nil {
+	if _, err := tx.ClaimBlob(ctx, db.Blob{Digests: file.Digests, Name: file.Name, Object: repo.PackageKey(file.SHA256, file.Name), Size: file.Size}, now); err != nil {
 		return err
 	}
 	if _, err := tx.ClaimPath(ctx, r.ID, file.Path, file.SHA256); err != nil {

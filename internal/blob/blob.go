@@ -33,8 +33,14 @@ type Store interface {
 	Stage(ctx context.Context) (Staged, error)
 
 	// Put stores body under key, durably before it returns. A key that
-	// exists already is left as it is: a key stands for its bytes.
+	// exists already is left as it is: a key stands for its bytes. But an
+	// object whose key names its digest is replaced if it is damaged: if its
+	// size is another one, or, where reading it is cheap, its digest.
 	Put(ctx context.Context, key string, body []byte, a Attributes) error
+
+	// Copy stores the bytes of an object under another key, without sending
+	// them; a key that exists already is left as it is.
+	Copy(ctx context.Context, from, to string, a Attributes) error
 
 	// Open opens the object for reading from any offset, until ctx ends.
 	Open(ctx context.Context, key string) (Object, error)
@@ -57,7 +63,7 @@ type Staged interface {
 	io.Writer
 	io.ReaderAt
 	// Commit stores all that was written under key, durably before it
-	// returns; a key that exists already is left as it is.
+	// returns; for a key that exists already see Put.
 	Commit(ctx context.Context, key string, a Attributes) error
 	// Close releases the staged bytes; after Commit it only frees resources.
 	Close() error
@@ -88,6 +94,9 @@ type Attributes struct {
 	// Filename is the true name for Content-Disposition, "" for none.
 	Filename string
 	Class    Class
+	// Twin is the key of an object with the same bytes, "" if none is known. A
+	// store that is far away copies it and need not be sent the bytes.
+	Twin string
 }
 
 // Class tells how long caches may keep an object.
@@ -107,6 +116,16 @@ func (c Class) CacheControl() string {
 		return "public, max-age=31536000, immutable"
 	}
 	return "no-cache, no-store, max-age=0, s-maxage=0, stale-if-error=0"
+}
+
+var digestKey = regexp.MustCompile(`^(?:packages|indexes)/([0-9a-f]{64})/`)
+
+// DigestOf is the SHA-256 that a key names, or "".
+func DigestOf(key string) string {
+	if m := digestKey.FindStringSubmatch(key); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 var keyStep = regexp.MustCompile(`^[A-Za-z0-9._-]{1,255}$`)

@@ -171,7 +171,7 @@ func (c *Collector) blobs(ctx context.Context) (n int, err error) {
 			if err := c.Blobs.Delete(ctx, b.Object); err != nil {
 				return err
 			}
-			if err := tx.ForgetBlob(ctx, b.SHA256); err != nil {
+			if err := tx.ForgetBlob(ctx, b); err != nil {
 				return err
 			}
 			n++
@@ -212,13 +212,6 @@ func (c *Collector) orphan(ctx context.Context, info blob.Info) error {
 	if !ok {
 		return c.Blobs.Delete(ctx, info.Key)
 	}
-	digest, _, _ = strings.Cut(digest, "/")
-	return c.DB.Update(ctx, func(tx *db.Tx) error {
-		adopted, err := tx.AdoptOrphan(ctx, digest, info.Key, c.Now())
-		if err != nil || adopted {
-			return err
-		}
-		// The same bytes are kept under another name: these are a copy.
-		return c.Blobs.Delete(ctx, info.Key)
-	})
+	digest, name, _ := strings.Cut(digest, "/")
+	return c.DB.Update(ctx, func(tx *db.Tx) error { return tx.AdoptOrphan(ctx, digest, name, info.Key, c.Now()) })
 }

@@ -58,8 +58,8 @@ func (t *Tx) ForgetPackages(ctx context.Context, before time.Time, limit int, no
 	// waits, and then takes the doom away again.
 	for _, id := range ids {
 		_, err := t.q.ExecContext(ctx, `UPDATE blobs SET doomed_at = $2 WHERE doomed_at IS NULL
-			AND sha256 IN (SELECT f.sha256 FROM package_files f WHERE f.package_id = $1)
-			AND NOT EXISTS (SELECT 1 FROM package_files o WHERE o.sha256 = blobs.sha256 AND o.package_id <> $1)`, id, millis(now))
+			AND (sha256, name) IN (SELECT f.sha256, f.name FROM package_files f WHERE f.package_id = $1)
+			AND NOT EXISTS (SELECT 1 FROM package_files o WHERE o.sha256 = blobs.sha256 AND o.name = blobs.name AND o.package_id <> $1)`, id, millis(now))
 		if err != nil {
 			return 0, fmt.Errorf("doom the files of package %d: %w", id, err)
 		}
@@ -71,9 +71,12 @@ func (t *Tx) ForgetPackages(ctx context.Context, before time.Time, limit int, no
 }
 
 // DoomedBlobs locks and lists up to limit blobs that nothing has referred to
-// since before a time. Whoever wants one of them waits for the transaction.
+// since before a time, neither packages nor names that borrow the object. Whoever
+// wants one of them waits for the transaction.
 func (t *Tx) DoomedBlobs(ctx context.Context, before time.Time, limit int) ([]Blob, error) {
-	query := blobColumns + ` WHERE doomed_at < $1 AND NOT EXISTS (SELECT 1 FROM package_files f WHERE f.sha256 = blobs.sha256)
+	query := blobColumns + ` WHERE doomed_at < $1
+		AND NOT EXISTS (SELECT 1 FROM package_files f WHERE f.sha256 = blobs.sha256 AND f.name = blobs.name)
+		AND NOT EXISTS (SELECT 1 FROM blobs o WHERE o.object = blobs.object AND o.name <> blobs.name AND (o.doomed_at IS NULL OR o.doomed_at >= $1))
 		ORDER BY doomed_at LIMIT $2`
 	if t.postgres {
 		query += ` FOR UPDATE SKIP LOCKED` // on SQLite there is one writer
@@ -82,9 +85,9 @@ func (t *Tx) DoomedBlobs(ctx context.Context, before time.Time, limit int) ([]Bl
 }
 
 // ForgetBlob removes the row of a blob that DoomedBlobs has locked.
-func (t *Tx) ForgetBlob(ctx context.Context, sha256 string) error {
-	if _, err := t.q.ExecContext(ctx, `DELETE FROM blobs WHERE sha256 = $1`, sha256); err != nil {
-		return fmt.Errorf("forget blob %s: %w", sha256, err)
+func (t *Tx) ForgetBlob(ctx context.Context, b Blob) error {
+	if _, err := t.q.ExecContext(ctx, `DELETE FROM blobs WHERE sha256 = $1 AND name = $2`, b.SHA256, b.Name); err != nil {
+		return fmt.Errorf("forget blob %s: %w", b.SHA256, err)
 	}
 	return nil
 }

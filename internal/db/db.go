@@ -134,7 +134,12 @@ func (d *DB) Engine() string {
 
 // Migrate brings the schema up to this program's version. Several processes
 // may call it at once. A schema newer than the program is an error.
-func (d *DB) Migrate(ctx context.Context) error {
+func (d *DB) Migrate(ctx context.Context) error { return d.migrate(ctx, goose.MaxVersion) }
+
+// MigrateTo stops at a version, for tests of the migrations after it.
+func (d *DB) MigrateTo(ctx context.Context, version int64) error { return d.migrate(ctx, version) }
+
+func (d *DB) migrate(ctx context.Context, version int64) error {
 	p, err := d.provider()
 	if err != nil {
 		return err
@@ -146,7 +151,7 @@ func (d *DB) Migrate(ctx context.Context) error {
 	if have > know {
 		return fmt.Errorf("the database has schema version %d, and this program knows %d: run the newer program that migrated it", have, know)
 	}
-	if _, err := p.Up(ctx); err != nil {
+	if _, err := p.UpTo(ctx, version); err != nil {
 		// Another process may have done it in the meantime.
 		if pending, perr := p.HasPending(ctx); perr == nil && !pending {
 			return nil
@@ -186,12 +191,13 @@ func (d *DB) provider() (*goose.Provider, error) {
 }
 
 // Update runs fn in a transaction and commits it durably. fn may run several
-// times: PostgreSQL ends one of two transactions that wait for each other.
+// times: PostgreSQL ends one of two transactions that wait for each other, and
+// of two that make rows of the same object, an upload and a sweep.
 func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	for attempt := 0; ; attempt++ {
 		err := d.transact(ctx, d.write, nil, fn)
 		var pg *pgconn.PgError
-		if attempt < 5 && errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001") {
+		if attempt < 5 && errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001" || pg.Code == "23505" && pg.ConstraintName == "blobs_object") {
 			continue
 		}
 		return err

@@ -21,7 +21,7 @@ const packageColumns = `
 
 const packageTables = ` FROM packages p
 	JOIN scopes s ON s.id = p.scope_id JOIN users u ON u.id = p.uploader_id
-	JOIN package_files f ON f.package_id = p.id AND f.position = 0 JOIN blobs b ON b.sha256 = f.sha256`
+	JOIN package_files f ON f.package_id = p.id AND f.position = 0 JOIN blobs b ON b.sha256 = f.sha256 AND b.name = f.name`
 
 func scanPackage(s scanner) (p repo.Package, err error) {
 	var epoch sql.NullInt64
@@ -184,14 +184,15 @@ func scanFile(s scanner) (f repo.File, err error) {
 // Files are the files of a package, the package file first.
 func (r Reader) Files(ctx context.Context, packageID int64) ([]repo.File, error) {
 	return collect(ctx, r.q, "package files", scanFile, `SELECT `+fileColumns+`
-		FROM package_files f JOIN blobs b ON b.sha256 = f.sha256 WHERE f.package_id = $1 ORDER BY f.position`, packageID)
+		FROM package_files f JOIN blobs b ON b.sha256 = f.sha256 AND b.name = f.name WHERE f.package_id = $1 ORDER BY f.position`, packageID)
 }
 
 // StoredFile is a package file and where its bytes are.
 type StoredFile struct {
 	repo.File
-	Object  string // storage key
-	Created time.Time
+	Object   string // storage key
+	Borrowed bool   // see Blob
+	Created  time.Time
 }
 
 // StoredFile finds the file of a repository that is fetched at a path. Files
@@ -199,9 +200,9 @@ type StoredFile struct {
 func (r Reader) StoredFile(ctx context.Context, repositoryID int64, path string) (StoredFile, error) {
 	var f StoredFile
 	var created int64
-	err := r.q.QueryRowContext(ctx, `SELECT `+fileColumns+`, b.object, b.created_at
-		FROM package_files f JOIN blobs b ON b.sha256 = f.sha256 WHERE f.repository_id = $1 AND f.path = $2 LIMIT 1`, repositoryID, path).
-		Scan(&f.Name, &f.Path, &f.Size, &f.MD5, &f.SHA1, &f.SHA256, &f.SHA512, &f.Object, &created)
+	err := r.q.QueryRowContext(ctx, `SELECT `+fileColumns+`, b.object, b.borrowed, b.created_at
+		FROM package_files f JOIN blobs b ON b.sha256 = f.sha256 AND b.name = f.name WHERE f.repository_id = $1 AND f.path = $2 LIMIT 1`, repositoryID, path).
+		Scan(&f.Name, &f.Path, &f.Size, &f.MD5, &f.SHA1, &f.SHA256, &f.SHA512, &f.Object, &f.Borrowed, &created)
 	f.Created = fromMillis(created)
 	return f, found(err, "file "+path)
 }

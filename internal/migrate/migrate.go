@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -196,7 +195,7 @@ func (r *run) copy(ctx context.Context, info blob.Info) (digest string, err erro
 		return "", err
 	}
 	digest = hex.EncodeToString(h.Sum(nil))
-	if named := digestOf(info.Key); named != "" && named != digest {
+	if named := blob.DigestOf(info.Key); named != "" && named != digest {
 		return "", fmt.Errorf("has the SHA-256 %s in the source: its bytes have changed, restore it from a backup or run packagecloud-ctl reindex-everything", digest)
 	}
 	return digest, to.Commit(ctx, info.Key, a)
@@ -204,7 +203,7 @@ func (r *run) copy(ctx context.Context, info blob.Info) (digest string, err erro
 
 // digest is that of an object of the source: in its key, or of its bytes.
 func (r *run) digest(ctx context.Context, key string) (string, error) {
-	if named := digestOf(key); named != "" {
+	if named := blob.DigestOf(key); named != "" {
 		return named, nil
 	}
 	return hash(ctx, r.From, key)
@@ -227,14 +226,4 @@ func hash(ctx context.Context, s blob.Store, key string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-var digestKey = regexp.MustCompile(`^(?:packages|indexes)/([0-9a-f]{64})/`)
-
-// digestOf is the digest that stands in a key, or "".
-func digestOf(key string) string {
-	if m := digestKey.FindStringSubmatch(key); m != nil {
-		return m[1]
-	}
-	return ""
 }

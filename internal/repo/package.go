@@ -1,6 +1,8 @@
 package repo
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"regexp"
 	"strings"
 	"time"
@@ -91,16 +93,28 @@ type Dependencies struct {
 
 var unsafeKeyBytes = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 
-// PackageKey is the storage key of a package file. Only the digest identifies
-// it. The name keeps [A-Za-z0-9._-] alone, because a "+" in an object key is
-// read as a space by S3; the true name travels in Content-Disposition.
-func PackageKey(sha256, name string) string {
-	return "packages/" + sha256 + "/" + SafeName(name)
+// PackageKey is the storage key of a package file: another one for each name that
+// the same bytes have. A key keeps [A-Za-z0-9._-] alone, because a "+" in an
+// object key is read as a space by S3; the true name travels in
+// Content-Disposition. A name that a key cannot hold is told from those that look
+// like it by its own digest, which stands in front.
+func PackageKey(digest, name string) string {
+	if safe := SafeName(name); safe != name || taggedName.MatchString(name) {
+		sum := sha256.Sum256([]byte(name))
+		name = hex.EncodeToString(sum[:16]) + "-" + safe[max(0, len(safe)-maxTaggedName):]
+	}
+	return "packages/" + digest + "/" + name
 }
 
+// taggedName is a name that looks as if a digest stood in front of it.
+var taggedName = regexp.MustCompile(`^[0-9a-f]{32}-`)
+
+// maxTaggedName leaves room for two digests.
+const maxTaggedName = 140
+
 // IndexKey is the storage key of a repository index file.
-func IndexKey(sha256, name string) string {
-	return "indexes/" + sha256 + "/" + SafeName(name)
+func IndexKey(digest, name string) string {
+	return "indexes/" + digest + "/" + SafeName(name)
 }
 
 // maxSafeName leaves room for a digest in front, in a file's name of 255 bytes.

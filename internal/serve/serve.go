@@ -111,6 +111,7 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 	})
 	wg.Go(func() { reload(background, n) })
 	wg.Go(func() { tidy(background, n) })
+	wg.Go(func() { n.Uploader.Owning(background, func(files int, err error) { ownReport(n.Log, files, err) }) })
 	defer wg.Wait()
 	defer stop()
 
@@ -198,6 +199,16 @@ func tidy(ctx context.Context, n *node.Node) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// ownReport tells that package files of an older program got objects of their own.
+func ownReport(log *slog.Logger, files int, err error) {
+	if files > 0 {
+		log.Info("package files that shared an object with another name have their own now", "files", files)
+	}
+	if err != nil {
+		log.Error("some package files have no object of their own yet, which is tried again", "error", err)
 	}
 }
 

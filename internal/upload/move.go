@@ -173,7 +173,7 @@ func (m *move) retag(ctx context.Context, tx *db.Tx, source *repo.Package) error
 // not needed any more, after an error too.
 func (u *Uploader) reread(ctx context.Context, f format.Format, p *repo.Package) (parsed format.Parsed, release func(), err error) {
 	release = func() {}
-	b, err := u.DB.Blob(ctx, p.Files[0].SHA256)
+	b, err := u.DB.Blob(ctx, p.Files[0].SHA256, p.Files[0].Name)
 	if err != nil {
 		return nil, release, err
 	}

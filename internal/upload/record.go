@@ -88,12 +88,12 @@ func (r *recording) claimBlob(ctx context.Context, tx *db.Tx, i int) error {
 	if err != nil {
 		return err
 	}
-	return r.commit(ctx, r.staged[i], f, key)
+	return commit(ctx, r.staged[i], f, key, "")
 }
 
 // claimBlob claims the bytes of a file, and returns their storage key.
 func claimBlob(ctx context.Context, tx *db.Tx, f *repo.File, now time.Time) (key string, err error) {
-	return tx.ClaimBlob(ctx, db.Blob{Digests: f.Digests, Object: repo.PackageKey(f.SHA256, f.Name), Size: f.Size}, now)
+	return tx.ClaimBlob(ctx, db.Blob{Digests: f.Digests, Name: f.Name, Object: repo.PackageKey(f.SHA256, f.Name), Size: f.Size}, now)
 }
 
 // claimPaths finds paths for the files of a package that have never stood for

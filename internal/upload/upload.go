@@ -209,23 +209,35 @@ func agree(want repo.File, got *File) bool {
 		same(want.SHA256, got.SHA256) && same(want.SHA512, got.SHA512)
 }
 
-// store commits a staged file under the key of its digest, that of an earlier
-// upload if there was one.
+// store commits a staged file under its key, that of an earlier upload of the
+// same bytes and name if there was one.
 func (u *Uploader) store(ctx context.Context, s *File, f *repo.File) error {
-	key := repo.PackageKey(f.SHA256, f.Name)
-	switch b, err := u.DB.Blob(ctx, f.SHA256); {
+	b, err := u.DB.Blob(ctx, f.SHA256, f.Name)
+	switch {
 	case err == nil:
-		key = b.Object
+		return commit(ctx, s, f, b.Object, "")
 	case !errors.Is(err, repo.ErrNotFound):
 		return err
 	}
-	return u.commit(ctx, s, f, key)
+	twin, err := u.DB.Twin(ctx, f.SHA256, f.Name)
+	if err != nil && !errors.Is(err, repo.ErrNotFound) {
+		return err
+	}
+	return commit(ctx, s, f, repo.PackageKey(f.SHA256, f.Name), twin.Object)
 }
 
-func (u *Uploader) commit(ctx context.Context, s *File, f *repo.File, key string) error {
-	a := blob.Attributes{ContentType: "application/octet-stream", Filename: f.Name, Class: blob.Package}
+// commit stores a staged file. twin is the key of an object with the same bytes,
+// "" if none is known.
+func commit(ctx context.Context, s *File, f *repo.File, key, twin string) error {
+	a := attributes(f.Name)
+	a.Twin = twin
 	if err := s.staged.Commit(ctx, key, a); err != nil {
 		return fmt.Errorf("store %s: %w", f.Name, err)
 	}
 	return nil
+}
+
+// attributes are those of the object of a package file.
+func attributes(name string) blob.Attributes {
+	return blob.Attributes{ContentType: "application/octet-stream", Filename: name, Class: blob.Package}
 }

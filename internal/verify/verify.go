@@ -102,7 +102,7 @@ func (r *run) step() {
 // blobs compares every stored package file with its row.
 func (r *run) blobs(ctx context.Context) error {
 	const page = 500
-	for after := ""; ; {
+	for after := (db.Blob{}); ; {
 		blobs, err := r.DB.Blobs(ctx, after, page)
 		if err != nil {
 			return err
@@ -111,7 +111,7 @@ func (r *run) blobs(ctx context.Context) error {
 			if err := r.blob(ctx, b); err != nil {
 				return err
 			}
-			after = b.SHA256
+			after = b
 			r.step()
 		}
 		if len(blobs) < page {
@@ -128,7 +128,7 @@ func (r *run) blob(ctx context.Context, b db.Blob) error {
 	object, err := r.Blobs.Open(ctx, b.Object)
 	if errors.Is(err, blob.ErrNotFound) {
 		// It may have been collected since the row was read.
-		if _, err := r.DB.Blob(ctx, b.SHA256); errors.Is(err, repo.ErrNotFound) {
+		if _, err := r.DB.Blob(ctx, b.SHA256, b.Name); errors.Is(err, repo.ErrNotFound) {
 			return nil
 		}
 		r.report(b.Object, "is recorded, but its bytes are lost: restore them from a backup, or delete the packages and push them again")

@@ -5,10 +5,12 @@ package blobtest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +27,8 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		"a key keeps its bytes":   immutable,
 		"staged files":            stagedFiles,
 		"commit twice":            commitTwice,
+		"damage is healed":        heals,
+		"copies":                  copies,
 		"delete":                  deletes,
 		"list":                    list,
 		"keys are checked":        keys,
@@ -39,7 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 
 var (
 	attributes = blob.Attributes{ContentType: "text/plain", Class: blob.Package}
-	digest     = strings.Repeat("ab", 32)
+	digest     = fmt.Sprintf("%x", sha256.Sum256([]byte("bytes"))) // what most tests store
 	key        = "packages/" + digest + "/x_1.deb"
 )
 
@@ -105,10 +109,73 @@ func putAndOpen(t *testing.T, s blob.Store) {
 }
 
 func immutable(t *testing.T, s blob.Store) {
+	const key = "segments/1/2-3"
 	put(t, s, key, "first")
 	put(t, s, key, "second")
 	if got := get(t, s, key); got != "first" {
 		t.Errorf("the key holds %q now", got)
+	}
+}
+
+// heals: an object of another size than what is stored under its digest is
+// replaced, by Put and by Commit, and who reads it meanwhile sees no mixture.
+func heals(t *testing.T, s blob.Store) {
+	body := strings.Repeat("bytes", 100)
+	key := "packages/" + fmt.Sprintf("%x", sha256.Sum256([]byte(body))) + "/x_1.deb"
+	for _, broken := range []string{"", body[:70], body + "x"} {
+		put(t, s, key, broken)
+		put(t, s, key, body)
+		if got := get(t, s, key); got != body {
+			t.Errorf("after Put over %d bytes the key holds %d bytes", len(broken), len(got))
+		}
+		put(t, s, key, broken)
+		staged := stage(t, s, body)
+		for range 2 {
+			if err := staged.Commit(t.Context(), key, attributes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := staged.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, s, key); got != body {
+			t.Errorf("after Commit over %d bytes the key holds %d bytes", len(broken), len(got))
+		}
+	}
+	if got := all(t, s, ""); !slices.Equal(got, []string{key}) {
+		t.Errorf("the store holds %v", got)
+	}
+}
+
+// copies: a copy lives on when its original is gone, and so does what a twin
+// spared the way.
+func copies(t *testing.T, s blob.Store) {
+	to, twin := "packages/"+digest+"/y_1.deb", "packages/"+digest+"/z_"
+	if err := s.Copy(t.Context(), key, to, attributes); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("a copy of nothing: %v", err)
+	}
+	put(t, s, key, "bytes")
+	for range 2 {
+		if err := s.Copy(t.Context(), key, to, attributes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, original := range []string{key, "packages/" + digest + "/gone"} {
+		staged := stage(t, s, "bytes")
+		defer staged.Close()
+		a := attributes
+		a.Twin = original
+		if err := staged.Commit(t.Context(), twin+path.Base(original), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{to, twin + "x_1.deb", twin + "gone"} {
+		if got := get(t, s, key); got != "bytes" {
+			t.Errorf("%s holds %q", key, got)
+		}
 	}
 }
 

@@ -224,13 +224,17 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 	}
 	there, err := os.Stat(path)
 	if err == nil && t.committed != nil && os.SameFile(there, t.committed) {
-		return nil // by this very file, before
+		return nil // by this very file before, or compared with it
+	}
+	name := t.store.link
+	if err == nil && damaged(there, path, key, t.Size()) {
+		name, err = t.store.replace, errDamaged
 	}
 	if err != nil {
 		if err := t.Sync(); err != nil {
 			return fmt.Errorf("store %s: %w", key, err)
 		}
-		switch err := t.store.link(t.File, path); {
+		switch err := name(t.File, path); {
 		case errors.Is(err, staging.ErrUnlinkable):
 			return t.again(ctx, key, a)
 		case err != nil:
@@ -240,7 +244,7 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 	if err := t.store.syncNames(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
-	if t.committed, err = t.Stat(); err != nil {
+	if t.committed, err = os.Stat(path); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
 	return nil

@@ -36,7 +36,7 @@ type Store struct {
 	signer signer
 	limits limits
 	// lacks are abilities that the store turned out not to have.
-	lacks struct{ conditions, partCopies atomic.Bool }
+	lacks struct{ conditions, partCopies, copies atomic.Bool }
 }
 
 var (
@@ -105,21 +105,49 @@ func (s *Store) Put(ctx context.Context, key string, body []byte, a blob.Attribu
 	return wrap("store", key, s.put(ctx, key, bytes.NewReader(body), int64(len(body)), a))
 }
 
-// put stores bytes under a key, unless that exists.
+// put stores bytes under a key, unless that exists. An object whose key names
+// its digest and that has another size is replaced. Its bytes are not compared:
+// S3 looks after those itself.
 func (s *Store) put(ctx context.Context, key string, body io.ReaderAt, size int64, a blob.Attributes) error {
 	if size > s.limits.single {
-		if there, err := s.exists(ctx, key); there || err != nil {
+		there, err := s.head(ctx, key)
+		switch {
+		case errors.Is(err, blob.ErrNotFound):
+		case err != nil || !damaged(there, key, size):
 			return err
+		default:
+			if err := s.Delete(ctx, key); err != nil {
+				return err
+			}
 		}
 		return s.upload(ctx, key, size, a, s.slices(body, size))
 	}
-	_, err := s.ifFree(ctx, key, func(ctx context.Context, condition *string) error {
-		h := headersOf(a)
-		_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
-			Bucket: &s.config.Bucket, Key: &key, Body: io.NewSectionReader(body, 0, size), ContentLength: &size, IfNoneMatch: condition,
-			ContentType: h.contentType, ContentEncoding: h.encoding, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
-		})
+	stored, err := s.putSmall(ctx, key, body, size, a)
+	if err != nil || stored || blob.DigestOf(key) == "" {
 		return err
+	}
+	there, err := s.head(ctx, key)
+	if err != nil && !errors.Is(err, blob.ErrNotFound) || err == nil && !damaged(there, key, size) {
+		return err
+	}
+	return s.putOver(ctx, key, body, size, a, nil)
+}
+
+func damaged(there *s3.HeadObjectOutput, key string, size int64) bool {
+	return blob.DigestOf(key) != "" && aws.ToInt64(there.ContentLength) != size
+}
+
+func (s *Store) putSmall(ctx context.Context, key string, body io.ReaderAt, size int64, a blob.Attributes) (stored bool, err error) {
+	return s.ifFree(ctx, key, func(ctx context.Context, condition *string) error {
+		return s.putOver(ctx, key, body, size, a, condition)
+	})
+}
+
+func (s *Store) putOver(ctx context.Context, key string, body io.ReaderAt, size int64, a blob.Attributes, condition *string) error {
+	h := headersOf(a)
+	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &s.config.Bucket, Key: &key, Body: io.NewSectionReader(body, 0, size), ContentLength: &size, IfNoneMatch: condition,
+		ContentType: h.contentType, ContentEncoding: h.encoding, ContentDisposition: h.disposition, CacheControl: h.cacheControl,
 	})
 	return err
 }
@@ -248,6 +276,10 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 		if there, err := t.store.exists(ctx, key); there || err != nil {
 			return wrap("look for", key, err)
 		}
+	}
+	if a.Twin != "" && t.store.copyTwin(ctx, a.Twin, key, t.Size(), a) == nil {
+		t.committed = key
+		return nil
 	}
 	if err := t.store.put(ctx, key, t, t.Size(), a); err != nil {
 		return wrap("store", key, err)

@@ -415,3 +415,32 @@ func TestPairsOfNeighbours(t *testing.T) {
 	}
 	t.Error("publishing takes longer than a signature is waited for")
 }
+
+// TestNamesOfOthers: the same bytes under another name are another object, so
+// that a redirect names the file as the one who asks knows it.
+func TestNamesOfOthers(t *testing.T) {
+	s := newSystem(t, func(n *node.Node) { n.Redirect = links{} })
+	body := debtest.Package{Name: "twin", Version: "1+x"}.Build()
+	digest := sha256.Sum256(body)
+	s.push("x", "ubuntu", "jammy", body)
+	names := []string{"secret.bin", "public+1.bin", "public_1.bin"}
+	for _, name := range names {
+		f, err := s.node.Uploader.Receive(t.Context(), name, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		v, _ := s.node.Catalog().Find("anyfile", "1")
+		p := upload.Push{Repository: s.repo, Distro: v, User: s.user, File: f, Fields: map[string]string{"filename": name, "name": "twin", "version": "1"}}
+		if _, err := s.node.Uploader.Push(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range names {
+		resp, _ := s.do(http.MethodGet, "generic/twin/1/"+strings.ReplaceAll(name, "+", "%2B"), nil)
+		want := "https://cdn.example.com/" + repo.PackageKey(hex.EncodeToString(digest[:]), name) + "?t=1"
+		if got := resp.Header.Get("Location"); got != want {
+			t.Errorf("%s is at %s, and not %s", name, got, want)
+		}
+	}
+}

@@ -21,7 +21,8 @@ import (
 // answered here: a redirect to a bucket would be signed for GET alone.
 func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.StoredFile) error {
 	header := w.Header()
-	if h.Redirect != nil && r.Method == http.MethodGet {
+	// A borrowed object would tell the client the name that somebody else gave it.
+	if h.Redirect != nil && r.Method == http.MethodGet && !f.Borrowed {
 		return h.redirect(w, r, f.Object, f.Size)
 	}
 	header.Set("Etag", etag(f.SHA256))

@@ -1,0 +1,52 @@
+package fileblob
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"packagecloud/internal/blob"
+	"packagecloud/internal/blob/staging"
+)
+
+// errDamaged says that a file is not what its key says.
+var errDamaged = errors.New("the file is damaged")
+
+// damaged reports whether a file is not what its key says: it has another size
+// than the bytes that are to be stored, or another digest than its key names.
+func damaged(there fs.FileInfo, path, key string, size int64) bool {
+	want := blob.DigestOf(key)
+	if want == "" {
+		return false
+	}
+	if there.Size() != size {
+		return true
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return err != nil || hex.EncodeToString(h.Sum(nil)) != want
+}
+
+// replace puts a file in the place of one that is damaged. Who has that open
+// goes on reading it.
+func (s *Store) replace(f *staging.File, path string) error {
+	// A crash before it is renamed leaves an object that no row names.
+	fresh := path + "." + rand.Text()
+	if err := s.link(f, fresh); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return errors.Join(fmt.Errorf("replace a damaged file: %w", err), os.Remove(fresh))
+	}
+	return nil
+}
