@@ -163,14 +163,21 @@ func (s *instance) places(t *testing.T, p pushed) (n int) {
 // returns the names of the packages.
 func (s *instance) checkLinks(ctx context.Context, t testing.TB, base, suite string, every int) map[string]bool {
 	t.Helper()
+	names, _ := s.readScope(ctx, t, base, suite, every)
+	return names
+}
+
+// readScope does what checkLinks does, and returns the InRelease as well.
+func (s *instance) readScope(ctx context.Context, t testing.TB, base, suite string, every int) (names map[string]bool, release []byte) {
+	t.Helper()
 	status, release, _, err := s.get(ctx, base+"/dists/"+suite+"/InRelease")
 	if err != nil || status != 200 {
 		t.Errorf("InRelease: %d %v", status, err)
-		return nil
+		return nil, nil
 	}
 	_, list, _ := strings.Cut(string(release), "SHA256:\n")
 	list, _, _ = strings.Cut(list, "-----BEGIN")
-	names := make(map[string]bool)
+	names = make(map[string]bool)
 	seen := make(map[string]bool)
 	for line := range strings.Lines(list) {
 		f := strings.Fields(line)
@@ -182,13 +189,13 @@ func (s *instance) checkLinks(ctx context.Context, t testing.TB, base, suite str
 		status, body, _, err := s.get(ctx, folder+"/by-hash/SHA256/"+f[0])
 		if err != nil || status != 200 || sum(body) != f[0] || fmt.Sprint(len(body)) != f[1] {
 			t.Errorf("%s: %d, %d bytes, %v", line, status, len(body), err)
-			return names
+			return names, release
 		}
 		if strings.HasSuffix(f[2], "/Packages") {
 			s.checkPackages(ctx, t, base, string(body), every, names)
 		}
 	}
-	return names
+	return names, release
 }
 
 func (s *instance) checkPackages(ctx context.Context, t testing.TB, base, text string, every int, names map[string]bool) {

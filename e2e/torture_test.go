@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +18,7 @@ import (
 	"packagecloud/internal/db/dbtest"
 	"packagecloud/internal/format/deb/debtest"
 	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/publish/publishtest"
 )
 
 func sum(body []byte) string {
@@ -24,7 +28,8 @@ func sum(body []byte) string {
 
 // TestTorture lets 16 writers push and delete for a minute while 8 machines
 // update all the time: no mismatch, no 404 for anything that an index lists,
-// and nothing that was acknowledged is lost.
+// and nothing that was acknowledged is lost. What a client of ubuntu/jammy saw
+// must have one order in which all of it is right.
 func TestTorture(t *testing.T) {
 	needTools(t, "apt-get", "dnf", "curl")
 	t.Run("SQLite", func(t *testing.T) { torture(t, start(t), time.Minute) })
@@ -41,7 +46,8 @@ func torture(t *testing.T, s *instance, period time.Duration) {
 
 	var mu sync.Mutex
 	live := make(map[string]pushed)
-	var pushes, deletions, checks atomic.Int64
+	var pushes, deletions atomic.Int64
+	var history publishtest.History // of ubuntu/jammy
 	var all sync.WaitGroup
 	for writer := range 16 {
 		all.Go(func() {
@@ -56,12 +62,19 @@ func torture(t *testing.T, s *instance, period time.Duration) {
 					distro, file, body = el9, name+".rpm", rpmtest.Package{Name: name}.Build()
 				}
 				// Not cut off: it would not be known whether it was acknowledged.
-				p, err := s.push(t.Context(), "admin/demo", distro, file, body, "")
+				query := ""
+				if i%5 == 4 {
+					query = "?wait=indexed"
+				}
+				p, err := s.push(t.Context(), "admin/demo", distro, file, body, query)
 				if err != nil {
 					t.Errorf("push: %v", err)
 					return
 				}
 				pushes.Add(1)
+				if distro == jammy {
+					history.Pushed(p.Name, p.Indexed)
+				}
 				mine = append(mine, p)
 				mu.Lock()
 				live[p.Name] = p
@@ -73,6 +86,9 @@ func torture(t *testing.T, s *instance, period time.Duration) {
 					mu.Lock()
 					delete(live, gone.Name)
 					mu.Unlock()
+					if distro == jammy {
+						history.Deleting(gone.Name)
+					}
 					if status, answer, err := s.call(t.Context(), "DELETE", gone.DestroyURL, "", nil); status != 200 || err != nil {
 						t.Errorf("delete %s: %d %s %v", gone.Filename, status, answer, err)
 						return
@@ -89,12 +105,13 @@ func torture(t *testing.T, s *instance, period time.Duration) {
 			s.script(t.Context(), t, script, "PRIVATE=0", "END="+strconv.FormatInt(end.Unix(), 10))
 		})
 	}
-	all.Go(func() {
-		for ctx.Err() == nil {
-			s.checkLinks(t.Context(), t, "/admin/demo/ubuntu", "jammy", 20)
-			checks.Add(1)
-		}
-	})
+	for range 2 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				s.observe(t, history.Read)
+			}
+		})
+	}
 	all.Wait()
 
 	var kept []pushed
@@ -108,6 +125,20 @@ func torture(t *testing.T, s *instance, period time.Duration) {
 			t.Errorf("%s is listed and was deleted", name)
 		}
 	}
+	s.observe(t, history.Last)
+	if err := history.Check(time.Minute); err != nil {
+		t.Error(err)
+	}
 	s.verify(t)
-	t.Logf("%d pushes, %d deletions, %d rounds of links", pushes.Load(), deletions.Load(), checks.Load())
+	t.Logf("%d pushes, %d deletions, a history of %d operations", pushes.Load(), deletions.Load(), history.Len())
+}
+
+// observe reads ubuntu/jammy as a client does, into a history.
+func (s *instance) observe(t *testing.T, note func(time.Time, publishtest.Listing, error)) {
+	began := time.Now()
+	names, release := s.readScope(t.Context(), t, "/admin/demo/ubuntu", "jammy", 20)
+	_, text, _ := strings.Cut(string(release), "\nDate: ")
+	text, _, _ = strings.Cut(text, "\n")
+	date, err := time.Parse("Mon, 2 Jan 2006 15:04:05 MST", strings.TrimSpace(text))
+	note(began, publishtest.Listing{Generation: date.Unix(), Digest: sum(release), Packages: slices.Collect(maps.Keys(names))}, err)
 }

@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -336,17 +337,18 @@ func TestRefresh(t *testing.T) {
 // flaky fails, now and then, before or after it stored something.
 type flaky struct {
 	blob.Store
-	on atomic.Bool
+	on   atomic.Bool
+	odds int // one Put in so many fails before it stores something; 0: one in three
 }
 
 var errFlaky = errors.New("no storage today")
 
 func (f *flaky) Put(ctx context.Context, key string, body []byte, a blob.Attributes) error {
-	if f.on.Load() && rand.IntN(3) == 0 {
+	if f.on.Load() && rand.IntN(cmp.Or(f.odds, 3)) == 0 {
 		return errFlaky
 	}
 	err := f.Store.Put(ctx, key, body, a)
-	if f.on.Load() && rand.IntN(10) == 0 {
+	if f.on.Load() && rand.IntN(3*cmp.Or(f.odds, 3)) == 0 {
 		return errFlaky
 	}
 	return err
