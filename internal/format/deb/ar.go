@@ -57,7 +57,9 @@ func readHeader(r io.ReaderAt, offset, size int64) (member, error) {
 		return member{}, fmt.Errorf("the member at %d has no ar header", offset)
 	}
 	m := member{name: strings.TrimSuffix(strings.TrimRight(string(header[:16]), " "), "/"), offset: offset + arHeaderSize}
-	length, err := strconv.ParseUint(strings.Trim(string(header[48:58]), " "), 10, 63)
+	// dpkg passes over blanks, and reads as far as the next.
+	digits, _, _ := strings.Cut(strings.TrimLeft(string(header[48:58]), " "), " ")
+	length, err := strconv.ParseUint(digits, 10, 63)
 	if err != nil {
 		return member{}, fmt.Errorf("the member %q has no size", m.name)
 	}

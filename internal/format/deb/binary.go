@@ -194,10 +194,22 @@ func controlFile(ctx context.Context, r io.ReaderAt, m member) ([]byte, error) {
 	defer closer()
 	limited := &io.LimitedReader{R: format.Until(ctx, unpacked), N: maxControlMember}
 	text, err := onlyControl(tar.NewReader(limited))
+	if err == nil {
+		err = drain(limited)
+	}
 	if err != nil && limited.N == 0 {
 		return nil, fmt.Errorf("it unpacks to more than %d MiB", maxControlMember>>20)
 	}
 	return text, err
+}
+
+// drain reads to the end, where the checksum of what has been unpacked stands.
+// What follows a gzip stream, and is none, is ignored as dpkg ignores it.
+func drain(r io.Reader) error {
+	if _, err := io.Copy(io.Discard, r); err != nil && !errors.Is(err, gzip.ErrHeader) {
+		return err
+	}
+	return nil
 }
 
 // onlyControl reads an archive to its end: of two control files, dpkg takes the
@@ -239,8 +251,12 @@ func decompress(suffix string, packed io.Reader) (r io.Reader, closer func(), er
 		r, err = gzip.NewReader(packed)
 		return r, nothing, err
 	case ".xz":
-		r, err = xz.NewReader(packed, maxDictionary)
-		return r, nothing, err
+		x, err := xz.NewReader(packed, maxDictionary)
+		if err != nil {
+			return nil, nothing, err
+		}
+		x.Multistream(false) // as dpkg
+		return x, nothing, nil
 	case ".zst":
 		d, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxDictionary))
 		if err != nil {

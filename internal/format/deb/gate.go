@@ -225,8 +225,14 @@ func checkPriority(v string) error {
 	return nil
 }
 
+// leadingNumber is what apt reads of a number: it passes over what follows.
+var leadingNumber = regexp.MustCompile(`^[+-]?[0-9]+`)
+
+// checkPhase takes what is no number for 100, as apt does, and refuses what apt
+// warns of.
 func checkPhase(v string) error {
-	if n, err := strconv.ParseUint(v, 10, 64); err != nil || n > 100 {
+	number := leadingNumber.FindString(v)
+	if n, err := strconv.ParseInt(strings.TrimPrefix(number, "+"), 10, 64); number != "" && (err != nil || n < 0 || n > 100) {
 		return fmt.Errorf("it is no number from 0 to 100")
 	}
 	return nil
