@@ -184,7 +184,8 @@ func fill(ctx context.Context, n *node.Node, k kind, u repo.User, r repo.Reposit
 			return err
 		}
 	}
-	return nil
+	_, err := n.Keys.MakeOne(ctx, true)
+	return err
 }
 
 func record(ctx context.Context, tx *db.Tx, f format.Format, k kind, u repo.User, r repo.Repository, scope int64, i int) error {

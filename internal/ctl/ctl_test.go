@@ -196,6 +196,9 @@ func fixture(ctx context.Context, n *node.Node) error {
 			return err
 		}
 	}
+	if _, err := n.Keys.MakeOne(ctx, true); err != nil {
+		return err
+	}
 	for worked := true; worked; {
 		if worked, err = n.Worker.Step(ctx); err != nil {
 			return err

@@ -17,10 +17,21 @@ func scanKey(s scanner) (k repo.Key, err error) {
 	return k, err
 }
 
-// SigningKey is the key that signs a repository's metadata.
-func (r Reader) SigningKey(ctx context.Context, repositoryID int64) (repo.Key, error) {
-	k, err := scanKey(r.q.QueryRowContext(ctx, keyColumns+` WHERE repository_id = $1 AND active`, repositoryID))
-	return k, found(err, "signing key")
+// SigningKeys are the keys that sign a repository's metadata: the active one
+// first, then those before it that still sign beside it, the newest first.
+func (r Reader) SigningKeys(ctx context.Context, repositoryID int64) ([]repo.Key, error) {
+	return collect(ctx, r.q, "signing keys", scanKey, keyColumns+` WHERE repository_id = $1 AND signs ORDER BY active DESC, id DESC`, repositoryID)
+}
+
+// KeylessRepository finds the oldest repository that has no signing key yet.
+// waiting asks for one with changes that wait to be published.
+func (r Reader) KeylessRepository(ctx context.Context, waiting bool) (repo.Repository, error) {
+	query := `SELECT ` + repositoryColumns + ` FROM ` + repositoryTables + ` WHERE NOT EXISTS (SELECT 1 FROM keys k WHERE k.repository_id = r.id AND k.active)`
+	if waiting {
+		query += ` AND r.id IN (SELECT s.repository_id FROM scopes s WHERE s.id IN (SELECT scope_id FROM changes))`
+	}
+	v, err := scanRepository(r.q.QueryRowContext(ctx, query+` ORDER BY r.id LIMIT 1`))
+	return v, found(err, "repository without a key")
 }
 
 // Keys lists the keys of a repository, oldest first.
@@ -39,8 +50,8 @@ func (r Reader) Key(ctx context.Context, repositoryID int64, name string) (repo.
 // active key, is repo.Taken.
 func (t *Tx) InsertKey(ctx context.Context, k *repo.Key, active bool) error {
 	err := t.q.QueryRowContext(ctx, `
-		INSERT INTO keys (repository_id, type, name, fingerprint, public, sealed, active, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id`,
+		INSERT INTO keys (repository_id, type, name, fingerprint, public, sealed, active, signs, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8) ON CONFLICT DO NOTHING RETURNING id`,
 		k.RepositoryID, k.Type, k.Name, k.Fingerprint, k.Public, k.Sealed, active, millis(k.CreatedAt)).Scan(&k.ID)
 	if err == sql.ErrNoRows {
 		return repo.Taken("name")
@@ -51,11 +62,29 @@ func (t *Tx) InsertKey(ctx context.Context, k *repo.Key, active bool) error {
 	return nil
 }
 
-// RetireSigningKey makes the active key of a repository, if it has one, one
-// that only verifies what it signed before.
-func (t *Tx) RetireSigningKey(ctx context.Context, repositoryID int64) error {
-	if _, err := t.q.ExecContext(ctx, `UPDATE keys SET active = FALSE WHERE repository_id = $1 AND active`, repositoryID); err != nil {
-		return fmt.Errorf("retire the signing key of repository %d: %w", repositoryID, err)
+// ActivateKey records a key, or finds it by its name, sets its ID and makes it
+// the active one. The keys that signed before it go on beside it, unless alone
+// is set.
+func (t *Tx) ActivateKey(ctx context.Context, k *repo.Key, alone bool) error {
+	if _, err := t.q.ExecContext(ctx, `UPDATE keys SET active = FALSE, signs = signs AND NOT $2 WHERE repository_id = $1 AND signs`, k.RepositoryID, alone); err != nil {
+		return fmt.Errorf("retire the signing key of repository %d: %w", k.RepositoryID, err)
+	}
+	err := t.q.QueryRowContext(ctx, `
+		INSERT INTO keys (repository_id, type, name, fingerprint, public, sealed, active, signs, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, TRUE, TRUE, $7)
+		ON CONFLICT (repository_id, name) DO UPDATE SET public = excluded.public, sealed = excluded.sealed, active = TRUE, signs = TRUE
+		RETURNING id`,
+		k.RepositoryID, k.Type, k.Name, k.Fingerprint, k.Public, k.Sealed, millis(k.CreatedAt)).Scan(&k.ID)
+	if err != nil {
+		return fmt.Errorf("record key %s: %w", k.Name, err)
+	}
+	return nil
+}
+
+// RetireKeys ends the keys of a repository that sign beside the active one.
+func (t *Tx) RetireKeys(ctx context.Context, repositoryID int64) error {
+	if _, err := t.q.ExecContext(ctx, `UPDATE keys SET signs = FALSE WHERE repository_id = $1 AND signs AND NOT active`, repositoryID); err != nil {
+		return fmt.Errorf("retire keys of repository %d: %w", repositoryID, err)
 	}
 	return nil
 }

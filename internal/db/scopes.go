@@ -41,14 +41,21 @@ type ScopeState struct {
 	Failures     int64 // publications that failed in a row
 	LastError    string
 	Gate         int // format.GateVersion by which all its packages were checked
+	// Origin is the host that its entry points name, the same for ever unless an
+	// administrator changes it; "" before the first generation, and where a
+	// program before schema version 5 published last.
+	Origin string
+	// LatestAt is the latest time that a generation ever had. It is later than
+	// PublishedAt where the clock was put back.
+	LatestAt time.Time
 }
 
-const scopeColumns = `s.id, s.repository_id, s.distro_id, s.os, s.version, s.format, s.generation, s.published_at, s.failures, s.last_error, s.gate`
+const scopeColumns = `s.id, s.repository_id, s.distro_id, s.os, s.version, s.format, s.generation, s.published_at, s.failures, s.last_error, s.gate, s.origin, s.latest_at`
 
 func scanScope(s scanner) (v ScopeState, err error) {
-	var published int64
-	err = s.Scan(&v.ID, &v.RepositoryID, &v.Distro.ID, &v.Distro.OS, &v.Distro.Version, &v.Distro.Format, &v.Generation, &published, &v.Failures, &v.LastError, &v.Gate)
-	v.PublishedAt = fromMillis(published)
+	var published, latest int64
+	err = s.Scan(&v.ID, &v.RepositoryID, &v.Distro.ID, &v.Distro.OS, &v.Distro.Version, &v.Distro.Format, &v.Generation, &published, &v.Failures, &v.LastError, &v.Gate, &v.Origin, &latest)
+	v.PublishedAt, v.LatestAt = fromMillis(published), fromMillis(latest)
 	return v, err
 }
 
@@ -172,30 +179,78 @@ func (r Reader) RebuildingScopes(ctx context.Context) ([]int64, error) {
 	return collect(ctx, r.q, "changes", scan, `SELECT DISTINCT scope_id FROM changes WHERE kind IN ('rebuild', 'relist') ORDER BY scope_id`)
 }
 
-// NextDue is when the next scope can be leased: a time in the past if one can
+// Clock is the one clock by which the times of scopes are set and compared:
+// that of PostgreSQL, or own, the clock of this machine, with SQLite. So it does
+// not matter when the clocks of nodes are apart.
+func (r Reader) Clock(ctx context.Context, own time.Time) (time.Time, error) {
+	if !r.postgres {
+		return own, nil
+	}
+	var ms int64
+	if err := r.q.QueryRowContext(ctx, `SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`).Scan(&ms); err != nil {
+		return time.Time{}, fmt.Errorf("read the clock of the database: %w", err)
+	}
+	return fromMillis(ms), nil
+}
+
+// Timing bounds how far ahead the times of a scope can lie that were set by a
+// clock that was right. What is further ahead was set while the clock was ahead
+// and is void.
+type Timing struct {
+	Now   time.Time
+	Lease time.Duration // how long a lease lasts
+	Rest  time.Duration // how long a scope rests at most
+}
+
+// canLease is the condition that a scope can be leased, for the parameters
+// times gives. The last of them ends leases and rests that no right clock set.
+const canLease = `(lease_until <= $1 OR lease_until > $2) AND (not_before <= $1 OR not_before > $3)`
+
+func (t Timing) times() []any {
+	return []any{millis(t.Now), millis(t.Now.Add(t.Lease)), millis(t.Now.Add(t.Rest))}
+}
+
+// keyed is the condition that the repository of a scope has its key. Making one
+// takes long, so nobody holds a lease while one is made.
+const keyed = `EXISTS (SELECT 1 FROM keys WHERE keys.repository_id = scopes.repository_id AND keys.active)`
+
+// NextDue is how long it takes until the next scope can be leased: 0 if one can
 // be now. ok is false if nothing waits.
-func (r Reader) NextDue(ctx context.Context) (due time.Time, ok bool, err error) {
+func (r Reader) NextDue(ctx context.Context, t Timing) (rest time.Duration, ok bool, err error) {
 	var ms sql.NullInt64
 	err = r.q.QueryRowContext(ctx, `
-		SELECT min(CASE WHEN not_before > lease_until THEN not_before ELSE lease_until END)
-		FROM scopes WHERE id IN (SELECT scope_id FROM changes)`).Scan(&ms)
+		SELECT min(CASE WHEN `+canLease+` THEN 0 WHEN not_before > lease_until THEN not_before ELSE lease_until END)
+		FROM scopes WHERE id IN (SELECT scope_id FROM changes) AND `+keyed, t.times()...).Scan(&ms)
 	if err != nil {
-		return time.Time{}, false, fmt.Errorf("look for scopes to publish: %w", err)
+		return 0, false, fmt.Errorf("look for scopes to publish: %w", err)
 	}
-	return fromMillis(ms.Int64), ms.Valid, nil
+	return max(0, fromMillis(ms.Int64).Sub(t.Now)), ms.Valid, nil
 }
 
 // LeaseScope takes the lease of a scope that has changes, whose pause is over
 // and which nobody publishes. repo.ErrNotFound means there is none.
-func (t *Tx) LeaseScope(ctx context.Context, lease string, now, until time.Time) (ScopeState, error) {
+//
+// The scope whose oldest change has waited for longest comes first, and a
+// repository that was published meanwhile counts as if its changes had come
+// then: so one with many scopes does not hold up the others.
+func (t *Tx) LeaseScope(ctx context.Context, lease string, now Timing) (ScopeState, error) {
 	v, err := scanScope(t.q.QueryRowContext(ctx, `
-		UPDATE scopes SET lease = $1, lease_until = $3
+		WITH waiting AS (
+			SELECT scope_id, min(id) AS first FROM changes GROUP BY scope_id
+		), due AS (
+			SELECT scopes.id, scopes.repository_id, waiting.first, CASE WHEN changes.created_at > $1 THEN $1 ELSE changes.created_at END AS came
+			FROM waiting JOIN scopes ON scopes.id = waiting.scope_id JOIN changes ON changes.id = waiting.first
+			WHERE `+canLease+` AND `+keyed+`
+		), served AS (
+			SELECT repository_id, CASE WHEN max(published_at) > $1 THEN $1 ELSE max(published_at) END AS at
+			FROM scopes WHERE repository_id IN (SELECT repository_id FROM due) GROUP BY repository_id
+		)
+		UPDATE scopes SET lease = $4, lease_until = $2
 		WHERE id = (
-			SELECT id FROM scopes
-			WHERE id IN (SELECT scope_id FROM changes) AND lease_until <= $2 AND not_before <= $2
-			ORDER BY not_before, id LIMIT 1)
-		AND lease_until <= $2
-		RETURNING `+strings.ReplaceAll(scopeColumns, "s.", ""), lease, millis(now), millis(until)))
+			SELECT due.id FROM due JOIN served ON served.repository_id = due.repository_id
+			ORDER BY CASE WHEN due.came > served.at THEN due.came ELSE served.at END, due.first LIMIT 1)
+		AND `+canLease+`
+		RETURNING `+strings.ReplaceAll(scopeColumns, "s.", ""), append(now.times(), lease)...))
 	return v, found(err, "scope to publish")
 }
 
@@ -229,12 +284,71 @@ func (t *Tx) FailLease(ctx context.Context, scopeID int64, lease, message string
 		WHERE id = $1 AND lease = $2`, scopeID, lease, message, millis(notBefore))
 }
 
-// Flip makes a generation live. It fails with ErrLeaseLost unless the lease is
-// held and the scope still has the generation before it.
-func (t *Tx) Flip(ctx context.Context, scopeID int64, lease string, generation int64, now time.Time) error {
+// Flip makes a generation live that names an origin and, if it is the first one,
+// was made with a public URL. It fails with ErrLeaseLost
+// unless the lease is held and the scope still has the generation before it.
+func (t *Tx) Flip(ctx context.Context, scopeID int64, lease string, generation int64, now time.Time, origin, url string) error {
 	return t.leased(ctx, `
-		UPDATE scopes SET generation = $3, published_at = $4, failures = 0, last_error = ''
-		WHERE id = $1 AND lease = $2 AND generation = $3 - 1`, scopeID, lease, generation, millis(now))
+		UPDATE scopes SET generation = $3, published_at = $4, failures = 0, last_error = '', origin = $5,
+			url = CASE WHEN url = '' THEN $6 ELSE url END,
+			latest_at = CASE WHEN latest_at > $4 THEN latest_at ELSE $4 END
+		WHERE id = $1 AND lease = $2 AND generation = $3 - 1`, scopeID, lease, generation, millis(now), origin, url)
+}
+
+// DatedAhead lists the scopes whose live generation has a time after limit, and
+// nothing waiting.
+func (r Reader) DatedAhead(ctx context.Context, limit time.Time) ([]ScopeState, error) {
+	return collect(ctx, r.q, "scopes", scanScope, `SELECT `+scopeColumns+` FROM scopes s
+		WHERE s.published_at > $1 AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.scope_id = s.id) ORDER BY s.id`, millis(limit))
+}
+
+// DatedBehind lists the scopes of which an earlier generation had a later time
+// than the live one, a time that is over now, and nothing waits.
+func (r Reader) DatedBehind(ctx context.Context, now time.Time) ([]ScopeState, error) {
+	return collect(ctx, r.q, "scopes", scanScope, `SELECT `+scopeColumns+` FROM scopes s
+		WHERE s.published_at < s.latest_at AND s.latest_at < $1 AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.scope_id = s.id) ORDER BY s.id`, millis(now))
+}
+
+// OriginOf is the origin that the scopes of a repository have; "" if none has
+// one yet.
+func (r Reader) OriginOf(ctx context.Context, repositoryID int64) (string, error) {
+	var origin string
+	err := r.q.QueryRowContext(ctx, `SELECT coalesce((SELECT origin FROM scopes WHERE repository_id = $1 AND origin <> '' ORDER BY id LIMIT 1), '')`, repositoryID).Scan(&origin)
+	if err != nil {
+		return "", fmt.Errorf("read the origin of repository %d: %w", repositoryID, err)
+	}
+	return origin, nil
+}
+
+// SetOrigin changes the origin of every scope of a repository that has another
+// one, and returns their ids.
+func (t *Tx) SetOrigin(ctx context.Context, repositoryID int64, origin string) ([]int64, error) {
+	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
+	return collect(ctx, t.q, "scopes", scan, `UPDATE scopes SET origin = $2 WHERE repository_id = $1 AND generation > 0 AND origin <> $2 RETURNING id`, repositoryID, origin)
+}
+
+// ForgetOrigin makes a scope one that a program before schema version 5
+// published.
+func (t *Tx) ForgetOrigin(ctx context.Context, scopeID int64) error {
+	if _, err := t.q.ExecContext(ctx, `UPDATE scopes SET origin = '' WHERE id = $1`, scopeID); err != nil {
+		return fmt.Errorf("forget the origin of scope %d: %w", scopeID, err)
+	}
+	return nil
+}
+
+// MovedScopes lists the scopes of a format whose documents have links of another
+// public URL than this one, and notes that they have this one. Where it is not
+// known they count as having it.
+func (t *Tx) MovedScopes(ctx context.Context, format, url string) ([]int64, error) {
+	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
+	moved, err := collect(ctx, t.q, "scopes", scan, `SELECT id FROM scopes WHERE format = $1 AND url NOT IN ('', $2) AND generation > 0 ORDER BY id`, format, url)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.q.ExecContext(ctx, `UPDATE scopes SET url = $2 WHERE format = $1 AND url <> $2`, format, url); err != nil {
+		return nil, fmt.Errorf("record the URL of scopes: %w", err)
+	}
+	return moved, nil
 }
 
 // leased runs a statement that must change the one row of a leased scope.

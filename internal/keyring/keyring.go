@@ -1,10 +1,13 @@
-// Package keyring finds the key that signs a repository's metadata. It makes
-// one on first need, and keeps private keys sealed in the database and open
-// only in memory.
+// Package keyring finds the keys that sign a repository's metadata. It keeps
+// private keys sealed in the database and open only in memory.
+//
+// Which keys sign is read from the database each time, and never believed from
+// memory: another process or node may have changed it a moment ago.
 package keyring
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -24,45 +27,55 @@ type Sealer interface {
 
 const sealLabel = "signing key"
 
-// freshness bounds how long this node goes on using a key that another one has
-// replaced.
-const freshness = 2 * time.Second
-
 // Ring finds keys. It is safe for concurrent use.
 type Ring struct {
 	db        *db.DB
 	sealer    Sealer
 	algorithm sign.Algorithm
-	active    *otter.Cache[int64, repo.Key]  // by repository
-	opened    *otter.Cache[int64, *sign.Key] // by key
+	// opened has private keys by the SHA-256 of their sealed form. Their age has
+	// no bound, and needs none: it is a pure function of those bytes, and which
+	// keys sign is not asked here.
+	opened *otter.Cache[[sha256.Size]byte, *sign.Key]
 }
 
 // New makes a ring whose new keys are of an algorithm.
 func New(d *db.DB, s Sealer, a sign.Algorithm) *Ring {
 	return &Ring{
 		db: d, sealer: s, algorithm: a,
-		active: otter.Must(&otter.Options[int64, repo.Key]{
-			MaximumSize: 10_000, ExpiryCalculator: otter.ExpiryWriting[int64, repo.Key](freshness), Logger: &otter.NoopLogger{},
-		}),
-		opened: otter.Must(&otter.Options[int64, *sign.Key]{MaximumSize: 10_000, Logger: &otter.NoopLogger{}}),
+		opened: otter.Must(&otter.Options[[sha256.Size]byte, *sign.Key]{MaximumSize: 10_000, Logger: &otter.NoopLogger{}}),
 	}
 }
 
-// Signer is the key that signs a repository's metadata.
-func (r *Ring) Signer(ctx context.Context, rp repo.Repository) (*sign.Key, error) {
-	row, err := r.row(ctx, rp)
+// Signers are the keys that sign a repository's metadata now.
+func (r *Ring) Signers(ctx context.Context, rp repo.Repository) (sign.Together, error) {
+	rows, err := r.rows(ctx, rp)
 	if err != nil {
 		return nil, err
 	}
-	return r.opened.Get(ctx, row.ID, otter.LoaderFunc[int64, *sign.Key](func(context.Context, int64) (*sign.Key, error) {
-		return r.open(row)
-	}))
+	keys := make(sign.Together, 0, len(rows))
+	for _, row := range rows {
+		k, err := r.opened.Get(ctx, sha256.Sum256(row.Sealed), otter.LoaderFunc[[sha256.Size]byte, *sign.Key](func(context.Context, [sha256.Size]byte) (*sign.Key, error) {
+			return r.open(row)
+		}))
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
 }
 
-// PublicKey is the public part of that key, ASCII armoured.
+// PublicKey is the file with the public parts of those keys, ASCII armoured.
 func (r *Ring) PublicKey(ctx context.Context, rp repo.Repository) ([]byte, error) {
-	row, err := r.row(ctx, rp)
-	return row.Public, err
+	rows, err := r.rows(ctx, rp)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([][]byte, 0, len(rows))
+	for _, row := range rows {
+		keys = append(keys, row.Public)
+	}
+	return sign.JoinPublic(keys...)
 }
 
 func (r *Ring) open(row repo.Key) (*sign.Key, error) {
@@ -70,42 +83,59 @@ func (r *Ring) open(row repo.Key) (*sign.Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open key %s: %w", row.Name, err)
 	}
-	k, err := sign.ParsePrivate(private, nil)
+	k, err := sign.OpenPrivate(private, row.Public)
 	if err != nil {
 		return nil, fmt.Errorf("open key %s: %w", row.Name, err)
 	}
 	return k, nil
 }
 
-// row is the row of the active key of a repository.
-func (r *Ring) row(ctx context.Context, rp repo.Repository) (repo.Key, error) {
-	return r.active.Get(ctx, rp.ID, otter.LoaderFunc[int64, repo.Key](func(ctx context.Context, id int64) (repo.Key, error) {
-		// Others may wait for the same key: it does not end with this request.
-		ctx = context.WithoutCancel(ctx)
-		row, err := r.db.SigningKey(ctx, id)
-		if !errors.Is(err, repo.ErrNotFound) {
-			return row, err
-		}
-		return r.create(ctx, rp)
-	}))
+// rows are the keys that sign for a repository. Its first one is made if it has
+// none yet.
+func (r *Ring) rows(ctx context.Context, rp repo.Repository) ([]repo.Key, error) {
+	rows, err := r.db.SigningKeys(ctx, rp.ID)
+	if err != nil || len(rows) > 0 {
+		return rows, err
+	}
+	if err := r.create(ctx, rp); err != nil {
+		return nil, err
+	}
+	return r.db.SigningKeys(ctx, rp.ID)
 }
 
 // create makes the first key of a repository. Where two nodes do so at once,
 // the one that records it first wins.
-func (r *Ring) create(ctx context.Context, rp repo.Repository) (repo.Key, error) {
+func (r *Ring) create(ctx context.Context, rp repo.Repository) error {
 	k, err := sign.Generate(r.algorithm, rp.FullName())
 	if err != nil {
-		return repo.Key{}, err
+		return err
 	}
 	row, err := r.seal(rp, k)
 	if err != nil {
-		return repo.Key{}, err
+		return err
 	}
 	err = r.db.Update(ctx, func(tx *db.Tx) error { return tx.InsertKey(ctx, &row, true) })
 	if repo.IsTaken(err) {
-		return r.db.SigningKey(ctx, rp.ID)
+		return nil
 	}
-	return row, err
+	return err
+}
+
+// MakeOne makes the first key of one repository that has none, and reports
+// whether there was one. waiting leaves out those of which nothing waits to be
+// published.
+func (r *Ring) MakeOne(ctx context.Context, waiting bool) (made bool, err error) {
+	rp, err := r.db.KeylessRepository(ctx, waiting)
+	if errors.Is(err, repo.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := r.create(ctx, rp); err != nil {
+		return false, fmt.Errorf("make the signing key of %s: %w", rp.FullName(), err)
+	}
+	return true, nil
 }
 
 func (r *Ring) seal(rp repo.Repository, k *sign.Key) (repo.Key, error) {
@@ -123,34 +153,57 @@ func (r *Ring) seal(rp repo.Repository, k *sign.Key) (repo.Key, error) {
 	}, nil
 }
 
-// Import makes k the key that signs a repository's metadata, and has all of it
-// signed anew. The key before it stays, for what it signed.
-func (r *Ring) Import(ctx context.Context, rp repo.Repository, k *sign.Key) (repo.Key, error) {
+// Import makes k the first of the keys that sign a repository's metadata, and
+// has all of it signed anew. Those before it go on signing beside it until they
+// are retired, unless alone is set: then they end at once.
+func (r *Ring) Import(ctx context.Context, rp repo.Repository, k *sign.Key, alone bool) (repo.Key, error) {
 	row, err := r.seal(rp, k)
 	if err != nil {
 		return repo.Key{}, err
 	}
 	err = r.db.Update(ctx, func(tx *db.Tx) error {
-		if err := tx.RetireSigningKey(ctx, rp.ID); err != nil {
+		old, err := tx.Key(ctx, rp.ID, row.Name)
+		if err == nil && old.Type != repo.RepositoryKey {
+			return repo.Invalid("key", "this repository has "+row.Name+" as the key of who signs packages: remove it (package_cloud gpg_key destroy) and import again")
+		}
+		if err != nil && !errors.Is(err, repo.ErrNotFound) {
 			return err
 		}
-		if err := tx.InsertKey(ctx, &row, true); err != nil {
+		if err := tx.ActivateKey(ctx, &row, alone); err != nil {
 			return err
 		}
-		scopes, err := tx.ScopesOf(ctx, rp.ID)
-		if err != nil {
-			return err
-		}
-		for _, s := range scopes {
-			if err := tx.AddChange(ctx, s.ID, db.Refresh, 0, row.CreatedAt); err != nil {
-				return err
-			}
-		}
-		return nil
+		return signAnew(ctx, tx, rp, row.CreatedAt)
 	})
-	if repo.IsTaken(err) {
-		return repo.Key{}, repo.Invalid("key", "this repository has key "+row.Name+" already")
-	}
-	r.active.Invalidate(rp.ID)
 	return row, err
+}
+
+// Retire ends the keys that sign beside the first one, and has everything signed
+// anew without them. It returns those that it ended.
+func (r *Ring) Retire(ctx context.Context, rp repo.Repository) (ended []repo.Key, err error) {
+	err = r.db.Update(ctx, func(tx *db.Tx) error {
+		rows, err := tx.SigningKeys(ctx, rp.ID)
+		if err != nil || len(rows) < 2 {
+			return err
+		}
+		ended = rows[1:]
+		if err := tx.RetireKeys(ctx, rp.ID); err != nil {
+			return err
+		}
+		return signAnew(ctx, tx, rp, time.Now())
+	})
+	return ended, err
+}
+
+// signAnew has everything of a repository signed again.
+func signAnew(ctx context.Context, tx *db.Tx, rp repo.Repository, now time.Time) error {
+	scopes, err := tx.ScopesOf(ctx, rp.ID)
+	if err != nil {
+		return err
+	}
+	for _, s := range scopes {
+		if err := tx.AddChange(ctx, s.ID, db.Refresh, 0, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -82,7 +82,8 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Node, err
 	n.Keys = keyring.New(n.DB, n.Sealer, sign.Algorithm(c.SigningKeyAlgorithm))
 	n.Worker = &publish.Worker{
 		DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, Origin: c.ExternalURL.Host, URL: c.ExternalURL.String(), Log: log, Now: time.Now,
-		Signer: func(ctx context.Context, r repo.Repository) (publish.Signer, error) { return n.Keys.Signer(ctx, r) },
+		Signer:  func(ctx context.Context, r repo.Repository) (publish.Signer, error) { return n.Keys.Signers(ctx, r) },
+		MakeKey: n.Keys.MakeOne,
 	}
 	n.Uploader = &upload.Uploader{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, MaxSize: c.MaxUploadSize, Recorded: n.Worker.Wake, Now: time.Now}
 	return n, nil

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"time"
 
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
@@ -14,7 +17,10 @@ import (
 
 // enter makes, signs and stores the entry points that change. They are made
 // last: everything that they name is stored by now.
-func (g *generation) enter(ctx context.Context) error {
+func (g *generation) enter(ctx context.Context) (err error) {
+	if g.origin, err = g.findOrigin(ctx); err != nil {
+		return err
+	}
 	points, err := g.format.EntryPoints(g.snapshot())
 	if err != nil || len(points) == 0 {
 		return err
@@ -29,8 +35,9 @@ func (g *generation) enter(ctx context.Context) error {
 	}
 	signer, err := g.Signer(ctx, g.repository)
 	if err != nil {
-		return fmt.Errorf("get the signing key of %s: %w", g.repository.FullName(), err)
+		return fmt.Errorf("get the signing keys of %s: %w", g.repository.FullName(), err)
 	}
+	g.signed = signer.Fingerprints()
 	changed := make(map[string]bool)
 	// Whatever was asked to be made again is, for its bytes may be lost.
 	again := g.has(db.Rebuild)
@@ -41,7 +48,7 @@ func (g *generation) enter(ctx context.Context) error {
 				continue
 			}
 		}
-		body, err := content(p, signer)
+		body, err := content(p, signer, g.now)
 		if err != nil {
 			return fmt.Errorf("sign %s: %w", p.Path, err)
 		}
@@ -59,17 +66,37 @@ func (g *generation) enter(ctx context.Context) error {
 }
 
 // content is what clients get.
-func content(p format.EntryPoint, s Signer) ([]byte, error) {
+func content(p format.EntryPoint, s Signer, at time.Time) ([]byte, error) {
 	switch p.Sign {
 	case format.ClearSigned:
-		return s.ClearSign(p.Body)
+		return s.ClearSign(p.Body, at)
 	case format.DetachSigned:
-		return s.DetachSign(p.Body)
+		return s.DetachSign(p.Body, at)
 	case format.PublicKey:
-		return s.PublicKey(), nil
+		return s.PublicKey()
 	default:
 		return p.Body, nil
 	}
+}
+
+// errKeysChanged says that the keys that sign the repository are others than
+// those that signed the generation. It is made again at once.
+var errKeysChanged = errors.New("the signing keys of the repository were changed meanwhile")
+
+// checkKeys looks, in the transaction of the flip, whether the keys that signed
+// are still those of the repository.
+func (g *generation) checkKeys(ctx context.Context, tx *db.Tx) error {
+	if g.signed == nil {
+		return nil
+	}
+	rows, err := tx.SigningKeys(ctx, g.repository.ID)
+	if err != nil {
+		return err
+	}
+	if !slices.EqualFunc(rows, g.signed, func(k repo.Key, fingerprint string) bool { return k.Fingerprint == fingerprint }) {
+		return errKeysChanged
+	}
+	return nil
 }
 
 // objectName is a name for an object that only this file of this attempt to make
@@ -98,7 +125,7 @@ func (g *generation) put(ctx context.Context, p format.EntryPoint, digest string
 
 // snapshot is the generation as formats see it.
 func (g *generation) snapshot() format.Snapshot {
-	s := format.Snapshot{Repository: g.repository, Distro: g.scope.Distro, Origin: g.Origin, Generation: g.number, Time: g.now}
+	s := format.Snapshot{Repository: g.repository, Distro: g.scope.Distro, Origin: g.origin, Generation: g.number, Time: g.now}
 	for _, d := range g.documents {
 		if g.named != nil && !d.Names {
 			continue // no entry point can depend on a list that has not changed

@@ -40,6 +40,9 @@ type generation struct {
 	versionsOf db.Listed
 	objects    int // that were named
 
+	origin string   // the host that entry points name
+	signed []string // fingerprints of the keys that signed; nil if nothing was signed
+
 	composer blob.Composer // nil if clients never fetch from the store itself
 	compose  []whole       // what is to be stored with it
 }
@@ -57,16 +60,29 @@ type document struct {
 // It returns the time of the generation.
 func (w *Worker) publish(ctx context.Context, scope db.ScopeState, lease string) (time.Time, error) {
 	start := w.Now()
-	g := &generation{Worker: w, scope: scope, lease: lease, number: scope.Generation + 1}
-	g.composer, _ = w.Blobs.(blob.Composer)
-	// Whole seconds, as formats and HTTP show them, and others for each
-	// generation: apt would be told that a file it has from the same second is
-	// the newest. So the time may lie up to a second ahead.
-	g.now = start.UTC().Truncate(time.Second)
-	if scope.Generation > 0 && !g.now.After(scope.PublishedAt) {
-		g.now = scope.PublishedAt.Truncate(time.Second).Add(time.Second)
+	clock, err := w.clock(ctx, w.DB.Reader)
+	if err != nil {
+		return time.Time{}, err
 	}
+	g := &generation{Worker: w, scope: scope, lease: lease, number: scope.Generation + 1, now: generationTime(clock, scope)}
+	g.composer, _ = w.Blobs.(blob.Composer)
 	return g.now, g.make(ctx, start)
+}
+
+// generationTime is the time of the next generation of a scope. It is in whole
+// seconds, as formats and HTTP show them, and another one for each generation:
+// apt would be told that a file it has from the same second is the newest. So it
+// may lie up to a second ahead.
+//
+// Where the live generation is further ahead than clients bear, it was made
+// while the clock was ahead, and no client whose clock is right has taken it.
+// Then the time comes from the clock again and goes back by that.
+func generationTime(clock time.Time, scope db.ScopeState) time.Time {
+	now := clock.UTC().Truncate(time.Second)
+	if scope.Generation > 0 && !now.After(scope.PublishedAt) && scope.PublishedAt.Sub(now) <= aheadTime {
+		return scope.PublishedAt.Truncate(time.Second).Add(time.Second)
+	}
+	return now
 }
 
 func (g *generation) make(ctx context.Context, start time.Time) error {
@@ -220,7 +236,10 @@ func (g *generation) namedLists(ctx context.Context, tx *db.Tx, lists map[string
 // flip makes the generation live in one transaction: the row of the scope, and
 // with it everything that was stored beforehand.
 func (g *generation) flip(ctx context.Context, tx *db.Tx) error {
-	if err := tx.Flip(ctx, g.scope.ID, g.lease, g.number, g.now); err != nil {
+	if err := tx.Flip(ctx, g.scope.ID, g.lease, g.number, g.now, g.origin, g.URL); err != nil {
+		return err
+	}
+	if err := g.checkKeys(ctx, tx); err != nil {
 		return err
 	}
 	for _, d := range g.documents {

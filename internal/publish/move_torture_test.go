@@ -122,7 +122,7 @@ func TestMoves(t *testing.T) {
 		var nodes, movers sync.WaitGroup
 		for range 2 {
 			w := m.worker(m.blobs)
-			w.Now = hurried()
+			setClock(w, hurried())
 			nodes.Go(func() { w.Run(ctx, 2) })
 		}
 		for range 5 {
@@ -142,7 +142,7 @@ func TestMoves(t *testing.T) {
 			t.Errorf("only %d moves were made", m.done.Load())
 		}
 		w := m.worker(m.blobs)
-		w.Now = hurried()
+		setClock(w, hurried())
 		m.settle(w)
 		for i := range m.repositories {
 			m.checkListed(i)

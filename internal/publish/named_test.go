@@ -41,7 +41,7 @@ func newShelf(t *testing.T, d *db.DB) (*shelfModel, *publish.Worker) {
 	w := m.worker(m.blobs)
 	var calls atomic.Int64
 	start := time.Now()
-	w.Now = func() time.Time { return start.Add(time.Duration(calls.Add(1)) * 200 * time.Millisecond) }
+	setClock(w, func() time.Time { return start.Add(time.Duration(calls.Add(1)) * 200 * time.Millisecond) })
 	return m, w
 }
 

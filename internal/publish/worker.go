@@ -35,15 +35,27 @@ const (
 	// that after a failure.
 	maxPause = 30 * time.Second
 	maxRetry = time.Minute
+	// aheadTime is how far ahead of its clock a client bears the time of a
+	// generation: apt's Acquire::Max-FutureTime. A generation that is further
+	// ahead was made while the clock was.
+	aheadTime = 10 * time.Second
+	// mendInterval is how often generations are looked for whose time the clock
+	// has left behind, or come past, since.
+	mendInterval = 10 * time.Second
+	// keysInterval is how often repositories are looked for that have no key and
+	// nothing waiting.
+	keysInterval = 5 * time.Second
 	// ensureTime bounds how long the first client of an empty scope waits.
 	ensureTime = 20 * time.Second
 )
 
-// Signer signs with the key of a repository.
+// Signer signs with the keys of a repository.
 type Signer interface {
-	ClearSign(message []byte) ([]byte, error)
-	DetachSign(message []byte) ([]byte, error)
-	PublicKey() []byte
+	ClearSign(message []byte, at time.Time) ([]byte, error)
+	DetachSign(message []byte, at time.Time) ([]byte, error)
+	PublicKey() ([]byte, error)
+	// Fingerprints are those of the keys, in the order in which they sign.
+	Fingerprints() []string
 }
 
 // Worker publishes scopes. Its fields must not change once it is used.
@@ -51,9 +63,14 @@ type Worker struct {
 	DB      *db.DB
 	Blobs   blob.Store
 	Formats []format.Format
-	// Signer gives the key of a repository, which it makes on first need.
+	// Signer gives the keys of a repository as the database has them now.
 	Signer func(ctx context.Context, r repo.Repository) (Signer, error)
-	// Origin is the host of the public URL, with a port if it has one.
+	// MakeKey makes the key of a repository that has none, if there is one;
+	// waiting asks for one with changes that wait. Nothing of a repository is
+	// published before it has its key. nil means that others make them.
+	MakeKey func(ctx context.Context, waiting bool) (made bool, err error)
+	// Origin is the host of the public URL, with a port if it has one. What was
+	// published with another one keeps that.
 	Origin string
 	// URL is the public URL, without a slash at its end.
 	URL string
@@ -61,8 +78,11 @@ type Worker struct {
 	// is fine.
 	Flipped func(scopeID int64)
 	Log     *slog.Logger
-	// Now is the clock.
+	// Now is the clock of this machine.
 	Now func() time.Time
+	// Clock is the clock by which the times of scopes are set and compared; nil
+	// means db.Reader.Clock.
+	Clock func(ctx context.Context, r db.Reader) (time.Time, error)
 
 	mu      sync.Mutex
 	wake    chan struct{} // closed and replaced when there may be work
@@ -110,15 +130,49 @@ func (w *Worker) Run(ctx context.Context, n int) {
 			}
 		})
 	}
+	if w.MakeKey != nil {
+		wg.Go(func() { w.makeKeys(ctx) })
+	}
+	wg.Go(func() { w.mend(ctx) })
 	wg.Wait()
+}
+
+// makeKeys makes the keys of new repositories, so that no worker has to while
+// others wait for it.
+func (w *Worker) makeKeys(ctx context.Context) {
+	for waiting := false; ctx.Err() == nil; {
+		wake := w.listen(&w.wake)
+		made, err := w.MakeKey(ctx, waiting)
+		if made {
+			w.Wake()
+			continue
+		}
+		if err != nil && ctx.Err() == nil {
+			w.Log.ErrorContext(ctx, "cannot make a signing key", "error", err)
+		}
+		waiting = true
+		if wait(ctx, wake, keysInterval) == nil && !closed(wake) {
+			waiting = false
+		}
+	}
+}
+
+// closed reports whether a channel that nobody sends to was closed.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // idle waits until there may be work.
 func (w *Worker) idle(ctx context.Context, wake <-chan struct{}, failed bool) {
 	rest := pollInterval
-	if due, ok, err := w.DB.NextDue(ctx); err == nil && ok && !failed {
+	if due, ok, err := w.nextDue(ctx); err == nil && ok && !failed {
 		// A scope that is due this moment may be contended: do not spin.
-		rest = min(rest, max(due.Sub(w.Now()), time.Millisecond))
+		rest = min(rest, max(due, time.Millisecond))
 	}
 	_ = wait(ctx, wake, rest) // Run looks at the context itself
 }
@@ -127,14 +181,16 @@ func (w *Worker) idle(ctx context.Context, wake <-chan struct{}, failed bool) {
 // nothing to do; err is then a failure to look. A publication that fails is
 // recorded with its scope, logged, and tried again later.
 func (w *Worker) Step(ctx context.Context) (worked bool, err error) {
-	if due, ok, err := w.DB.NextDue(ctx); err != nil || !ok || due.After(w.Now()) {
+	if due, ok, err := w.nextDue(ctx); err != nil || !ok || due > 0 {
 		return false, err
 	}
 	lease := rand.Text()
 	var scope db.ScopeState
-	err = w.DB.Update(ctx, func(tx *db.Tx) (err error) {
-		now := w.Now()
-		scope, err = tx.LeaseScope(ctx, lease, now, now.Add(leaseTime))
+	err = w.DB.Update(ctx, func(tx *db.Tx) error {
+		now, err := w.timing(ctx, tx.Reader)
+		if err == nil {
+			scope, err = tx.LeaseScope(ctx, lease, now)
+		}
 		return err
 	})
 	if errors.Is(err, repo.ErrNotFound) {
@@ -146,44 +202,80 @@ func (w *Worker) Step(ctx context.Context) (worked bool, err error) {
 	return true, w.publishLeased(ctx, scope, lease)
 }
 
+// nextDue is how long it takes until a scope can be leased, if any waits.
+func (w *Worker) nextDue(ctx context.Context) (rest time.Duration, ok bool, err error) {
+	now, err := w.timing(ctx, w.DB.Reader)
+	if err != nil {
+		return 0, false, err
+	}
+	return w.DB.NextDue(ctx, now)
+}
+
+func (w *Worker) clock(ctx context.Context, r db.Reader) (time.Time, error) {
+	if w.Clock != nil {
+		return w.Clock(ctx, r)
+	}
+	return r.Clock(ctx, w.Now())
+}
+
+// timing is the time by the clock of the database, and how far ahead of it
+// leases and pauses can end.
+func (w *Worker) timing(ctx context.Context, r db.Reader) (db.Timing, error) {
+	now, err := w.clock(ctx, r)
+	return db.Timing{Now: now, Lease: leaseTime, Rest: max(maxPause, maxRetry) + aheadTime}, err
+}
+
 // publishLeased publishes a leased scope and gives the lease back.
 func (w *Worker) publishLeased(ctx context.Context, scope db.ScopeState, lease string) error {
 	leased, stop := w.keepLease(ctx, scope.ID, lease)
 	start := w.Now()
 	published, err := w.publish(leased, scope, lease)
 	stop()
-	end := w.Now()
+	cost := w.Now().Sub(start)
 
 	if err == nil {
-		rested := end.Add(pause(end.Sub(start)))
-		if rested.Before(published) {
-			rested = published // or generations would run ahead of the clock
-		}
-		if _, ok := w.Blobs.(blob.Composer); ok && rested.Before(end.Add(time.Second)) {
+		rest := pause(cost)
+		if _, ok := w.Blobs.(blob.Composer); ok {
 			// The store tells clients when a file was stored, in seconds.
-			rested = end.Add(time.Second)
+			rest = max(rest, time.Second)
 		}
-		return w.release(ctx, scope.ID, lease, rested)
+		return w.release(ctx, scope.ID, lease, rest, published)
 	}
-	if ctx.Err() != nil {
-		return w.release(ctx, scope.ID, lease, w.Now())
+	if ctx.Err() != nil || errors.Is(err, errKeysChanged) {
+		return w.release(ctx, scope.ID, lease, 0, time.Time{})
 	}
 	if errors.Is(err, db.ErrLeaseLost) || errors.Is(context.Cause(leased), db.ErrLeaseLost) {
 		w.Log.WarnContext(ctx, "a publication lost its lease", "distribution", scope.Distro.String(), "repository", scope.RepositoryID)
 		return nil
 	}
 	w.Log.Log(ctx, repo.LogLevel(err), "publication failed", "distribution", scope.Distro.String(), "repository", scope.RepositoryID, "error", err)
-	return w.DB.Update(ctx, func(tx *db.Tx) error {
-		return tx.FailLease(ctx, scope.ID, lease, err.Error(), end.Add(retry(scope.Failures)))
+	err = w.DB.Update(ctx, func(tx *db.Tx) error {
+		now, cerr := w.clock(ctx, tx.Reader)
+		return errors.Join(cerr, tx.FailLease(ctx, scope.ID, lease, err.Error(), now.Add(retry(scope.Failures))))
 	})
+	w.broadcast(&w.flipped) // whoever waits for this publication is told why
+	return err
 }
 
 // release gives a lease back, also when the worker is being stopped, so that the
 // scope need not wait until it runs out.
-func (w *Worker) release(ctx context.Context, scopeID int64, lease string, notBefore time.Time) error {
+//
+// The next publication may begin after a rest, and not before the time of the
+// generation that was published, or generations would run ahead of the clock.
+func (w *Worker) release(ctx context.Context, scopeID int64, lease string, rest time.Duration, published time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
-	err := w.DB.Update(ctx, func(tx *db.Tx) error { return tx.ReleaseLease(ctx, scopeID, lease, notBefore) })
+	err := w.DB.Update(ctx, func(tx *db.Tx) error {
+		now, err := w.clock(ctx, tx.Reader)
+		if err != nil {
+			return err
+		}
+		notBefore := now.Add(rest)
+		if notBefore.Before(published) {
+			notBefore = published
+		}
+		return tx.ReleaseLease(ctx, scopeID, lease, notBefore)
+	})
 	if errors.Is(err, db.ErrLeaseLost) {
 		return nil
 	}
@@ -207,7 +299,8 @@ func (w *Worker) keepLease(ctx context.Context, scopeID int64, lease string) (le
 			}
 			now := w.Now()
 			err := w.DB.Update(leased, func(tx *db.Tx) error {
-				return tx.RenewLease(leased, scopeID, lease, now.Add(leaseTime))
+				t, err := w.clock(leased, tx.Reader)
+				return errors.Join(err, tx.RenewLease(leased, scopeID, lease, t.Add(leaseTime)))
 			})
 			switch {
 			case err == nil:

@@ -97,7 +97,7 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 			return errors.Join(err, listener.Close())
 		}
 	}
-	if err := n.Worker.Recheck(ctx); err != nil {
+	if err := errors.Join(n.Worker.Recheck(ctx), n.Worker.Relocate(ctx)); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -8,6 +8,8 @@ package sign
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +18,6 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
-	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"packagecloud/internal/repo"
@@ -39,9 +40,11 @@ const maxKey = 1 << 20
 // minRSA is the size in bits of the smallest RSA key that may sign.
 const minRSA = 2048
 
-func config() *packet.Config {
+// config is for what is done as of a time.
+func config(at time.Time) *packet.Config {
 	off := false
 	return &packet.Config{
+		Time:                                  func() time.Time { return at },
 		DefaultHash:                           crypto.SHA256,
 		NonDeterministicSignaturesViaNotation: &off,
 	}
@@ -53,26 +56,48 @@ type Key struct {
 	public []byte // ASCII armoured
 }
 
+// backdated is how long ago a new key says that it was made. A client whose
+// clock is earlier than that refuses all its signatures, so a key that was made
+// while this clock was ahead would be of no use until that time had come.
+const backdated = 7 * 24 * time.Hour
+
 // Generate makes a key that never expires. name is shown to people who are
 // asked to trust it.
 func Generate(a Algorithm, name string) (*Key, error) {
-	c := config()
-	switch a {
-	case RSA3072:
-		c.Algorithm, c.RSABits = packet.PubKeyAlgoRSA, 3072
-	case RSA4096:
-		c.Algorithm, c.RSABits = packet.PubKeyAlgoRSA, 4096
-	case Ed25519:
-		c.Algorithm, c.Curve = packet.PubKeyAlgoEdDSA, packet.Curve25519
-	default:
-		return nil, fmt.Errorf("make a signing key: %q is no algorithm: use rsa3072, rsa4096 or ed25519", a)
-	}
-	entity, err := openpgp.NewEntity(name, "", "", c)
+	made := time.Now().Add(-backdated)
+	c := config(made)
+	entity, err := generate(a, name, c)
 	if err != nil {
 		return nil, fmt.Errorf("make a signing key: %w", err)
 	}
 	entity.Subkeys = nil // nobody encrypts to a repository
 	return newKey(entity)
+}
+
+func generate(a Algorithm, name string, c *packet.Config) (*openpgp.Entity, error) {
+	switch a {
+	case RSA3072:
+		return generateRSA(3072, name, c)
+	case RSA4096:
+		return generateRSA(4096, name, c)
+	case Ed25519:
+		c.Algorithm, c.Curve = packet.PubKeyAlgoEdDSA, packet.Curve25519
+		return openpgp.NewEntity(name, "", "", c)
+	default:
+		return nil, fmt.Errorf("%q is no algorithm: use rsa3072, rsa4096 or ed25519", a)
+	}
+}
+
+// generateRSA makes the one key that is needed. openpgp.NewEntity makes a
+// second one, for encryption, in the same time again.
+func generateRSA(bits int, name string, c *packet.Config) (*openpgp.Entity, error) {
+	private, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		return nil, err
+	}
+	primary := packet.NewSignerPrivateKey(c.Now(), private)
+	entity := &openpgp.Entity{PrimaryKey: &primary.PublicKey, PrivateKey: primary, Identities: make(map[string]*openpgp.Identity)}
+	return entity, entity.AddUserId(name, "", "", c)
 }
 
 func newKey(entity *openpgp.Entity) (*Key, error) {
@@ -88,6 +113,37 @@ type Passphrase func() ([]byte, error)
 
 // ErrEncrypted says that a private key needs a passphrase.
 var ErrEncrypted = errors.New("the private key is encrypted: give its passphrase")
+
+// OpenPrivate reads what Private wrote; public is what PublicKey gave. Whether
+// the key can sign is asked when it does.
+func OpenPrivate(private, public []byte) (*Key, error) {
+	entity, err := readOne(private)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{entity: entity, public: public}, nil
+}
+
+// JoinPublic puts ASCII-armoured public keys into one armour, for the scripts
+// that machines were set up by read only one.
+func JoinPublic(keys ...[]byte) ([]byte, error) {
+	if len(keys) == 1 {
+		return keys[0], nil
+	}
+	var all []byte
+	for _, k := range keys {
+		block, err := armor.Decode(bytes.NewReader(k))
+		if err != nil {
+			return nil, fmt.Errorf("read public key: %w", err)
+		}
+		packets, err := io.ReadAll(block.Body)
+		if err != nil {
+			return nil, fmt.Errorf("read public key: %w", err)
+		}
+		all = append(all, packets...)
+	}
+	return armorBytes(openpgp.PublicKeyType, all)
+}
 
 // ParsePrivate reads a private key, ASCII armoured or binary. passphrase may be
 // nil if the key is not encrypted.
@@ -111,17 +167,61 @@ func ParsePrivate(data []byte, passphrase Passphrase) (*Key, error) {
 			return nil, fmt.Errorf("decrypt private key: %w", err)
 		}
 	}
-	signing, ok := entity.SigningKey(time.Now())
-	if !ok || signing.PrivateKey == nil || signing.PrivateKey.Dummy() {
-		return nil, errors.New("read private key: it holds no secret part that can sign, or it has expired")
+	k, err := newKey(entity)
+	if err != nil {
+		return nil, err
 	}
+	if err := k.Unfit(time.Now()); err != nil {
+		return nil, fmt.Errorf("read private key: %w", err)
+	}
+	signing, _ := entity.SigningKey(time.Now())
 	if signing.PublicKey.Version != 4 {
 		return nil, fmt.Errorf("read private key: OpenPGP version %d keys are not understood by package managers: use a version 4 key", signing.PublicKey.Version)
 	}
 	if bits, err := signing.PublicKey.BitLength(); err == nil && isRSA(signing.PublicKey) && bits < minRSA {
 		return nil, fmt.Errorf("read private key: RSA keys need at least %d bits, this one has %d", minRSA, bits)
 	}
-	return newKey(entity)
+	return k, nil
+}
+
+// Unfit says why the key cannot sign at a time; nil if it can.
+func (k *Key) Unfit(at time.Time) error {
+	signing, ok := k.entity.SigningKey(at)
+	self, _ := k.entity.PrimarySelfSignature()
+	switch created := k.entity.PrimaryKey.CreationTime; {
+	case ok && (signing.PrivateKey == nil || signing.PrivateKey.Dummy()):
+		return errors.New("the secret part that signs is not there: export it with gpg --export-secret-keys")
+	case ok:
+		return nil
+	case created.After(at):
+		return fmt.Errorf("it was made at %s, which lies ahead of %s: the clock of this machine, or that of the machine that made the key, is wrong",
+			created.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
+	case k.entity.Revoked(at):
+		return errors.New("it was revoked: import another key")
+	case self != nil && k.entity.PrimaryKey.KeyExpired(self, at):
+		return errors.New("it has expired: prolong it with gpg --quick-set-expire and import it again, or import another key")
+	}
+	return errors.New("no part of it may sign: make one that can (gpg --quick-add-key FINGERPRINT rsa4096 sign), or import another key")
+}
+
+// Expires is when the key, or the part of it that signs, expires; the zero time
+// if never.
+func (k *Key) Expires() time.Time {
+	var first time.Time
+	note := func(created time.Time, s *packet.Signature) {
+		if s != nil && s.KeyLifetimeSecs != nil && *s.KeyLifetimeSecs > 0 {
+			at := created.Add(time.Duration(*s.KeyLifetimeSecs) * time.Second)
+			if first.IsZero() || at.Before(first) {
+				first = at
+			}
+		}
+	}
+	self, _ := k.entity.PrimarySelfSignature()
+	note(k.entity.PrimaryKey.CreationTime, self)
+	if signing, ok := k.entity.SigningKey(time.Now()); ok {
+		note(signing.PublicKey.CreationTime, signing.SelfSignature)
+	}
+	return first
 }
 
 func isRSA(k *packet.PublicKey) bool {
@@ -131,7 +231,7 @@ func isRSA(k *packet.PublicKey) bool {
 // Private is the private key in binary form, not encrypted.
 func (k *Key) Private() ([]byte, error) {
 	var b bytes.Buffer
-	if err := k.entity.SerializePrivateWithoutSigning(&b, config()); err != nil {
+	if err := k.entity.SerializePrivateWithoutSigning(&b, config(time.Now())); err != nil {
 		return nil, fmt.Errorf("write private key: %w", err)
 	}
 	return b.Bytes(), nil
@@ -145,60 +245,6 @@ func (k *Key) Fingerprint() string { return fingerprint(k.entity) }
 
 func fingerprint(e *openpgp.Entity) string {
 	return fmt.Sprintf("%X", e.PrimaryKey.Fingerprint)
-}
-
-// ClearSign puts a text into a clear-text signature (RFC 4880, section 7).
-func (k *Key) ClearSign(text []byte) ([]byte, error) {
-	signing, ok := k.entity.SigningKey(time.Now())
-	if !ok {
-		return nil, fmt.Errorf("sign with key %s: it has expired: import another one", k.Fingerprint())
-	}
-	var b bytes.Buffer
-	w, err := clearsign.Encode(&b, signing.PrivateKey, config())
-	if err != nil {
-		return nil, fmt.Errorf("sign with key %s: %w", k.Fingerprint(), err)
-	}
-	_, err = w.Write(text)
-	if err := errors.Join(err, w.Close()); err != nil {
-		return nil, fmt.Errorf("sign with key %s: %w", k.Fingerprint(), err)
-	}
-	signed, err := withChecksum(b.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("sign with key %s: %w", k.Fingerprint(), err)
-	}
-	return signed, nil
-}
-
-// withChecksum adds the armour checksum that package clearsign leaves out.
-// GnuPG 2.2 takes the end line for data without it, where the base64 text ends
-// in no padding: one signature of three by some keys.
-func withChecksum(signed []byte) ([]byte, error) {
-	begin := bytes.LastIndex(signed, []byte("-----BEGIN PGP SIGNATURE-----"))
-	block, err := armor.Decode(bytes.NewReader(signed[begin:]))
-	if err != nil {
-		return nil, err
-	}
-	b := bytes.NewBuffer(signed[:begin:begin])
-	w, err := armor.Encode(b, openpgp.SignatureType, nil)
-	if err != nil {
-		return nil, err
-	}
-	_, err = io.Copy(w, block.Body)
-	if err := errors.Join(err, w.Close()); err != nil {
-		return nil, err
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
-}
-
-// DetachSign makes an ASCII-armoured signature of a message.
-func (k *Key) DetachSign(message []byte) ([]byte, error) {
-	var b bytes.Buffer
-	if err := openpgp.ArmoredDetachSign(&b, k.entity, bytes.NewReader(message), config()); err != nil {
-		return nil, fmt.Errorf("sign with key %s: %w", k.Fingerprint(), err)
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
 }
 
 // Public is a public key.
@@ -241,46 +287,29 @@ func readOne(data []byte) (*openpgp.Entity, error) {
 	return keys[0], nil
 }
 
-// armored writes the public part of a key.
+// armored writes the public part of a key. The order of its user ids is
+// another one each time.
 func armored(e *openpgp.Entity) ([]byte, error) {
 	var b bytes.Buffer
-	w, err := armor.Encode(&b, openpgp.PublicKeyType, nil)
-	if err != nil {
+	if err := e.Serialize(&b); err != nil {
 		return nil, fmt.Errorf("write public key: %w", err)
 	}
-	if err := errors.Join(e.Serialize(w), w.Close()); err != nil {
-		return nil, fmt.Errorf("write public key: %w", err)
+	return armorBytes(openpgp.PublicKeyType, b.Bytes())
+}
+
+// armorBytes puts packets into an ASCII armour.
+func armorBytes(kind string, packets []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := armor.Encode(&b, kind, nil)
+	if err != nil {
+		return nil, fmt.Errorf("write armour: %w", err)
+	}
+	_, err = w.Write(packets)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return nil, fmt.Errorf("write armour: %w", err)
 	}
 	b.WriteByte('\n')
 	return b.Bytes(), nil
-}
-
-// VerifyDetached checks an ASCII-armoured signature of a message.
-func VerifyDetached(public, message, signature []byte) error {
-	keys, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(public))
-	if err != nil {
-		return fmt.Errorf("read public key: %w", err)
-	}
-	if _, err := openpgp.CheckArmoredDetachedSignature(keys, bytes.NewReader(message), bytes.NewReader(signature), config()); err != nil {
-		return fmt.Errorf("check signature: %w", err)
-	}
-	return nil
-}
-
-// VerifyClear checks a clear-text signature and returns the text.
-func VerifyClear(public, signed []byte) ([]byte, error) {
-	keys, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(public))
-	if err != nil {
-		return nil, fmt.Errorf("read public key: %w", err)
-	}
-	block, rest := clearsign.Decode(signed)
-	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("check signature: this is no clear-text signature, or more than one")
-	}
-	if _, err := block.VerifySignature(keys, config()); err != nil {
-		return nil, fmt.Errorf("check signature: %w", err)
-	}
-	return block.Plaintext, nil
 }
 
 // Name is the file name of a key of a repository.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 var text = []byte("Origin: example.com/acme/tools\n- dashes first\nFrom here\n leading\nlast line\n")
@@ -67,7 +68,7 @@ func TestGPGV(t *testing.T) {
 			}
 			ring := write(t, "ring", run(t, gpg, "--homedir", t.TempDir(), "--batch", "--dearmor", "--output", "-", write(t, "key.asc", k.PublicKey())))
 
-			signed, err := k.ClearSign(text)
+			signed, err := Together{k}.ClearSign(text, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,20 +76,20 @@ func TestGPGV(t *testing.T) {
 				t.Errorf("the armour has no checksum:\n%s", signed)
 			}
 			run(t, gpgv, "--keyring", ring, write(t, "InRelease", signed))
-			got, err := VerifyClear(k.PublicKey(), signed)
+			got, _, err := CheckClear(k.PublicKey(), signed)
 			if err != nil || string(got) != string(text) {
 				t.Errorf("the signed text is %q, %v", got, err)
 			}
 
-			signature, err := k.DetachSign(text)
+			signature, err := Together{k}.DetachSign(text, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			run(t, gpgv, "--keyring", ring, write(t, "sig", signature), write(t, "text", text))
-			if err := VerifyDetached(k.PublicKey(), text, signature); err != nil {
+			if _, err := CheckDetached(k.PublicKey(), text, signature); err != nil {
 				t.Error(err)
 			}
-			if err := VerifyDetached(k.PublicKey(), append(text, 'x'), signature); err == nil {
+			if _, err := CheckDetached(k.PublicKey(), append(text, 'x'), signature); err == nil {
 				t.Error("a signature fits another text")
 			}
 		})
@@ -110,7 +111,7 @@ func TestImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if signature, err := k.DetachSign(text); err != nil {
+	if signature, err := (Together{k}).DetachSign(text, time.Now()); err != nil {
 		t.Error(err)
 	} else {
 		run(t, gpg, append(base, "--verify", write(t, "sig", signature), write(t, "text", text))...)
@@ -123,7 +124,7 @@ func TestImport(t *testing.T) {
 	}
 	if k, err := ParsePrivate(locked, func() ([]byte, error) { return []byte("open"), nil }); err != nil {
 		t.Error(err)
-	} else if _, err := k.ClearSign(text); err != nil {
+	} else if _, err := (Together{k}).ClearSign(text, time.Now()); err != nil {
 		t.Error(err)
 	}
 

@@ -14,7 +14,6 @@ import (
 	"packagecloud/internal/index"
 	"packagecloud/internal/publish"
 	"packagecloud/internal/repo"
-	"packagecloud/internal/sign"
 )
 
 // scope verifies the live generation of a scope, in one snapshot.
@@ -226,77 +225,4 @@ var errDiffers = errors.New("the index differs")
 func ended(r io.Reader) bool {
 	n, err := io.CopyN(io.Discard, r, 1)
 	return n == 0 && err == io.EOF
-}
-
-// entryPoints makes the entry points again and compares them, and checks the
-// signatures with the repository's keys.
-func (s *scope) entryPoints(ctx context.Context) error {
-	rows, err := s.tx.Keys(ctx, s.repository.ID)
-	if err != nil {
-		return err
-	}
-	keys := slices.DeleteFunc(rows, func(k repo.Key) bool { return k.Type != repo.RepositoryKey })
-	var newest db.File
-	for _, f := range s.files {
-		if f.DocumentID == 0 && f.Generation > newest.Generation {
-			newest = f
-		}
-	}
-	points, err := s.format.EntryPoints(format.Snapshot{
-		Repository: s.repository, Distro: s.state.Distro, Origin: s.Origin,
-		Generation: newest.Generation, Time: newest.CreatedAt, Documents: s.rendered,
-	})
-	if err != nil {
-		return err
-	}
-	for _, p := range points {
-		name := s.name + "/" + p.Path
-		f, ok := s.files[p.Path]
-		if !ok {
-			s.report(name, "is missing: run packagecloud-ctl reindex-everything")
-			continue
-		}
-		body, err := s.readAll(ctx, f)
-		if err != nil {
-			s.report(name, "cannot be read: %v: run packagecloud-ctl reindex-everything", err)
-			continue
-		}
-		if err := check(p, body, keys); err != nil {
-			s.report(name, "%v: run packagecloud-ctl reindex-everything", err)
-		}
-		if p.Sign == format.ClearSigned || p.Sign == format.DetachSigned {
-			s.summary.Signatures++
-		}
-	}
-	return nil
-}
-
-// check compares an entry point with what it must be.
-func check(p format.EntryPoint, body []byte, keys []repo.Key) error {
-	if p.Sign == format.Unsigned {
-		if !bytes.Equal(body, p.Body) {
-			return errors.New("does not list the documents of the live generation")
-		}
-		return nil
-	}
-	err := errors.New("the repository has no signing key")
-	for _, k := range keys {
-		switch p.Sign {
-		case format.ClearSigned:
-			var text []byte
-			if text, err = sign.VerifyClear(k.Public, body); err == nil && !bytes.Equal(text, p.Body) {
-				err = errors.New("does not list the documents of the live generation")
-			}
-		case format.DetachSigned:
-			err = sign.VerifyDetached(k.Public, p.Body, body)
-		case format.PublicKey:
-			if err = nil; !bytes.Equal(body, k.Public) {
-				err = errors.New("is no key of this repository")
-			}
-		}
-		if err == nil {
-			return nil
-		}
-	}
-	return err
 }

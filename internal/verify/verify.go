@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
@@ -34,6 +35,9 @@ type Verifier struct {
 	// Origin is what entry points were made with, see publish.Worker.
 	Origin string
 	URL    string
+	// Clock is the clock by which generations were dated; nil means
+	// db.Reader.Clock.
+	Clock func(ctx context.Context, r db.Reader) (time.Time, error)
 	// Quick leaves out reading the bytes of packages: their size is compared
 	// alone.
 	Quick bool
@@ -90,6 +94,13 @@ type run struct {
 	summary     *Summary
 	report      func(object, what string, args ...any)
 	done, total int
+}
+
+func (r *run) clock(ctx context.Context, reader db.Reader) (time.Time, error) {
+	if r.Clock != nil {
+		return r.Clock(ctx, reader)
+	}
+	return reader.Clock(ctx, time.Now())
 }
 
 func (r *run) step() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"packagecloud/internal/format"
+	"packagecloud/internal/repo"
 )
 
 // EntryPoints implements format.Format.
@@ -18,6 +19,21 @@ func (Format) EntryPoints(s format.Snapshot) ([]format.EntryPoint, error) {
 		{Path: "Release", ContentType: plainText, Body: body},
 		{Path: "Release.gpg", ContentType: "application/pgp-signature", Body: body, Sign: format.DetachSigned, Pair: "Release"},
 	}, nil
+}
+
+// OriginPath implements format.Originator: apt-get update fails where the Origin
+// in Release is not what it was before.
+func (Format) OriginPath() string { return "Release" }
+
+// OriginOf implements format.Originator.
+func (Format) OriginOf(r repo.Repository, body []byte) string {
+	for line := range strings.Lines(string(body)) {
+		if value, ok := strings.CutPrefix(line, "Origin: "); ok {
+			origin, _ := strings.CutSuffix(strings.TrimSpace(value), "/"+r.FullName())
+			return origin
+		}
+	}
+	return ""
 }
 
 // release renders the Release file. An architecture without a package has the

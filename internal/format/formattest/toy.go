@@ -110,6 +110,15 @@ func (Toy) EntryPoints(s format.Snapshot) ([]format.EntryPoint, error) {
 	}, nil
 }
 
+// OriginPath implements format.Originator.
+func (Toy) OriginPath() string { return "index" }
+
+// OriginOf implements format.Originator.
+func (Toy) OriginOf(r repo.Repository, body []byte) string {
+	origin, _, _ := strings.Cut(string(body), "/"+r.FullName()+" ")
+	return origin
+}
+
 // Resolve implements format.Format: <os>/<version>/live/<path>,
 // <os>/<version>/by-hash/<digest> and the paths of packages.
 func (Toy) Resolve(q format.Query) (format.Request, bool) {

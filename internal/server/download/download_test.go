@@ -132,6 +132,9 @@ func (s *system) push(name, os, version string, body []byte) *repo.Package {
 
 func (s *system) publish() {
 	s.t.Helper()
+	if _, err := s.node.Keys.MakeOne(s.t.Context(), true); err != nil {
+		s.t.Fatal(err)
+	}
 	for {
 		if _, err := s.node.Worker.Step(s.t.Context()); err != nil {
 			s.t.Fatal(err)
