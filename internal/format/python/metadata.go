@@ -72,6 +72,9 @@ func (m *metadata) check() error {
 	case len(m.RequiresPython) > maxPythons:
 		return invalid("its Requires-Python is longer than %d bytes", maxPythons)
 	}
+	if !isPythons(m.RequiresPython) {
+		return invalid("its Requires-Python %q is no version specifier of PEP 440: uv does not find the file", m.RequiresPython)
+	}
 	for context, list := range m.lists {
 		if len(list) > maxDependencies {
 			return invalid("it has more than %d entries of the kind %s", maxDependencies, context)

@@ -35,10 +35,11 @@ var suffixes = []string{".tar.gz", ".tgz", ".tar.bz2", ".tar", ".zip"}
 const pushThese = "push a wheel (.whl), an egg (.egg, .egg-info), or a source distribution as .tar.gz, .tgz, .tar.bz2, .tar or .zip"
 
 // describes reports whether a folder is the NAME-VERSION.dist-info of a project's
-// version.
+// version. pip takes it apart at the first dash, and fails where no version follows.
 func describes(folder, project, version string) bool {
 	stem, ok := strings.CutSuffix(folder, ".dist-info")
-	return ok && (isStem(stem, project, version) || isStem(strings.ReplaceAll(stem, "_", "-"), project, strings.ReplaceAll(version, "_", "-")))
+	p, v, _ := strings.Cut(stem, "-")
+	return ok && isVersion(v) && same(p, v, project, version)
 }
 
 // isStem reports whether a text is a project and a version with a dash between

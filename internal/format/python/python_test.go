@@ -81,12 +81,14 @@ func TestParse(t *testing.T) {
 }
 
 // TestFolder: old tools wrote the name and the version of a dist-info folder in
-// spellings of their own.
+// spellings of their own, of which pip reads some.
 func TestFolder(t *testing.T) {
 	meta := pytest.Metadata("Zope.Interface", "1.0-1", "")
-	for _, folder := range []string{"zope_interface-1.0.post1", "Zope.Interface-1.0-1", "zope.interface-1.0_1", "ZOPE-INTERFACE-1.post1"} {
-		wheel := pytest.WheelOf(folder+".dist-info/", meta)
-		if _, err := parse(t, "zope_interface-1.0.post1-py3-none-any.whl", wheel, nil); err != nil {
+	for folder, want := range map[string]bool{
+		"zope_interface-1.0.post1": true, "Zope.Interface-1.0-1": true, "ZOPE_interface-1.post1": true,
+		"zope.interface-1.0_1": false, "ZOPE-INTERFACE-1.post1": false, "zope_interface": false,
+	} {
+		if _, err := parse(t, "zope_interface-1.0.post1-py3-none-any.whl", pytest.WheelOf(folder+".dist-info/", meta), nil); (err == nil) != want {
 			t.Errorf("%s: %v", folder, err)
 		}
 	}
@@ -155,7 +157,9 @@ func TestHostile(t *testing.T) {
 		"Latin-1":                     {name, of("Author: Andr\xe9\n"), nil, "not UTF-8"},
 		"a byte order mark":           {name, pytest.WheelOf("p-1.dist-info/", "\xef\xbb\xbf"+meta), nil, "byte order mark"},
 		"Requires-Dist":               {name, of("Requires-Dist: foo>=1.x\n"), nil, "Requires-Dist"},
+		"a marker of two strings":     {name, of("Requires-Dist: six; 'a'=='b'\n"), nil, "two strings"},
 		"Requires-Dist, folded":       {name, of("Requires-Dist: foo\n >=1\n"), nil, "control character"},
+		"a Requires-Python of words":  {name, of("Requires-Python: three\n"), nil, "Requires-Python"},
 		"Requires-Python":             {name, of("Requires-Python: ===1.²\n"), nil, "Requires-Python"},
 		"a bomb, zip":                 {name, of(strings.Repeat("x", 5<<20)), nil, "larger than"},
 		"a bomb, tar":                 {"p-1.tar.gz", pytest.TarGz("p-1/PKG-INFO", meta, "p-1/bomb", strings.Repeat("x", 65<<20)), nil, "unpacks to more than"},

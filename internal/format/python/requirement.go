@@ -31,6 +31,21 @@ var (
 	tokenBool     = regexp.MustCompile(`^(?:and|or)\b`)
 )
 
+// pythonClause is a clause of a Requires-Python: a specifier, or one that pip and uv
+// read all the same, as old projects have it (>=3.6.*).
+var pythonClause = regexp.MustCompile(`^(?i:` + strings.TrimPrefix(specText, "(?i)^") + `|(?:<=|>=|<|>)[ \t]*` + specRelease + `\.\*)$`)
+
+// isPythons reports whether a text is a Requires-Python that all installers read. uv
+// does not find a file with another.
+func isPythons(text string) bool {
+	for clause := range strings.SplitSeq(text, ",") {
+		if clause = strings.TrimSpace(clause); clause != "" && !pythonClause.MatchString(clause) {
+			return false
+		}
+	}
+	return true
+}
+
 // checkRequirement says what is wrong with a dependency specifier, the value of a
 // Requires-Dist: pip since 24.1 passes over a file with one that it cannot read,
 // older ones end there, whichever file of the project was asked for.
@@ -181,7 +196,8 @@ func (s *scanner) term() error {
 		}
 		return nil
 	}
-	if err := s.operand(); err != nil {
+	one, err := s.operand()
+	if err != nil {
 		return err
 	}
 	s.blank()
@@ -189,12 +205,20 @@ func (s *scanner) term() error {
 		return s.expected("an operator of the marker")
 	}
 	s.blank()
-	return s.operand()
+	two, err := s.operand()
+	if err == nil && !one && !two {
+		return fmt.Errorf("compares two strings in its marker, which ends pip")
+	}
+	return err
 }
 
-func (s *scanner) operand() error {
-	if s.take(tokenString) || s.take(tokenVariable) {
-		return nil
+// operand reads a side of a comparison, and tells whether it is a variable.
+func (s *scanner) operand() (variable bool, err error) {
+	if s.take(tokenString) {
+		return false, nil
 	}
-	return s.expected("a marker's variable or a string in quotes")
+	if s.take(tokenVariable) {
+		return true, nil
+	}
+	return false, s.expected("a marker's variable or a string in quotes")
 }
