@@ -8,24 +8,25 @@ import (
 	"packagecloud/internal/format"
 )
 
-// Listed selects the packages of a scope that stand in one of two lists and are
+// Listed selects the packages of a scope that stand in one of some lists and are
 // not withheld.
 type Listed struct {
 	ScopeID int64
-	Lists   [2]string // an unused second one is ""
+	Lists   [3]string // unused ones are "", and stand last
 }
 
 // listable is the condition that an index may list a package.
 const listable = `p.deleted_at IS NULL AND p.withheld IS NULL`
 
 // where is the condition and its arguments, numbered from 1. One list has an
-// index. Two are read in the order of ids, which the index of the scope has: the
+// index. Several are read in the order of ids, which the index of the scope has: the
 // empty text keeps the planner from going by lists and sorting.
 func (l Listed) where() (string, []any) {
 	if l.Lists[1] == "" {
 		return `p.scope_id = $1 AND ` + listable + ` AND p.list = $2`, []any{l.ScopeID, l.Lists[0]}
 	}
-	return `p.scope_id = $1 AND ` + listable + ` AND (p.list || '' = $2 OR p.list || '' = $3)`, []any{l.ScopeID, l.Lists[0], l.Lists[1]}
+	// No package stands in the list "".
+	return `p.scope_id = $1 AND ` + listable + ` AND p.list || '' IN ($2, $3, $4)`, []any{l.ScopeID, l.Lists[0], l.Lists[1], l.Lists[2]}
 }
 
 // CountListed is the number of packages listed.

@@ -156,7 +156,7 @@ func (t *Tx) Retag(ctx context.Context, tagger format.Tagger, scopeID int64, lis
 		return err
 	}
 	change.Tags = maps.Clone(before)
-	if change.Versions, err = t.VersionsListed(ctx, Listed{ScopeID: scopeID, Lists: [2]string{list, ""}}); err != nil {
+	if change.Versions, err = t.VersionsListed(ctx, Listed{ScopeID: scopeID, Lists: [3]string{list}}); err != nil {
 		return err
 	}
 	after := tagger.Retag(change)

@@ -28,12 +28,13 @@ func TestPlans(t *testing.T) {
 	questions := []question{
 		{"a file name", byFilename, []any{1, "ubuntu", "jammy", "", "a.deb"}, "packages_filename (scope_id=? AND namespace=? AND filename=?)"},
 	}
-	for lists, want := range map[[2]string]string{
-		{"one", ""}:    "packages_list (scope_id=? AND list=? AND id>? AND id<?)",
-		{"one", "two"}: "packages_scope (scope_id=? AND id>? AND id<?)",
+	for lists, want := range map[[3]string]string{
+		{"one"}:                 "packages_list (scope_id=? AND list=? AND id>? AND id<?)",
+		{"one", "two"}:          "packages_scope (scope_id=? AND id>? AND id<?)",
+		{"one", "two", "three"}: "packages_scope (scope_id=? AND id>? AND id<?)",
 	} {
 		query, args := d.entriesQuery(Listed{ScopeID: 1, Lists: lists}, "kind", 1, 9)
-		questions = append(questions, question{"entries of " + lists[0] + lists[1], query, args, want})
+		questions = append(questions, question{"entries of " + lists[0] + lists[1] + lists[2], query, args, want})
 	}
 	for _, s := range []struct {
 		Selection

@@ -134,9 +134,10 @@ type Document struct {
 	Name string
 	// Kind selects the entries and the frame: "Packages", "primary".
 	Kind string
-	// Lists are the listings whose packages it holds, its own and the one
-	// shared with others ("amd64" and "all"). An unused second one is "".
-	Lists [2]string
+	// Lists are the listings whose packages it holds, its own and those shared
+	// with others ("x86_64", "noarch" and "i386"). Unused ones are "" and stand
+	// last.
+	Lists [3]string
 	// ContentType is that of the plain form.
 	ContentType string
 	// Encodings are the forms that clients may fetch, and that entry points

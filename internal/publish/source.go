@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"slices"
 
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
@@ -42,7 +43,7 @@ type packages struct {
 
 func (p packages) touched(g *generation) (ids []int64) {
 	for _, t := range g.touched {
-		if t.List == p.list.Lists[0] || t.List == p.list.Lists[1] {
+		if t.List != "" && slices.Contains(p.list.Lists[:], t.List) {
 			ids = append(ids, t.ID)
 		}
 	}

@@ -69,7 +69,7 @@ const plainText = "text/plain; charset=utf-8"
 // always there, so that every deb and deb-src line works from the first day.
 func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document {
 	documents := []format.Document{binary(listAll), {
-		Name: "main/source/Sources", Kind: kindSources, Lists: [2]string{listSource, ""}, ContentType: plainText, Encodings: served,
+		Name: "main/source/Sources", Kind: kindSources, Lists: [3]string{listSource}, ContentType: plainText, Encodings: served,
 	}}
 	for _, l := range lists {
 		if l != listAll && l != listSource {
@@ -82,7 +82,7 @@ func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document 
 // binary is the listing of a list, together with the packages of the
 // architecture all.
 func binary(list string) format.Document {
-	lists := [2]string{list, listAll}
+	lists := [3]string{list, listAll}
 	if strings.HasPrefix(list, listInstaller) {
 		lists[1] = listInstaller + listAll
 	}

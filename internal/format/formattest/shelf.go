@@ -121,7 +121,7 @@ func (Shelf) Documents(_ repo.DistroVersion, lists []string) []format.Document {
 	all := []format.Document{{Name: "names.json", Kind: "names", ContentType: "application/json", Encodings: shelfForms, Names: true, Needs: format.Needs{First: true}}}
 	for _, l := range lists {
 		all = append(all, format.Document{
-			Name: l + "/index.json", Kind: "cards", Lists: [2]string{l, ""}, ContentType: "application/json", Encodings: shelfForms,
+			Name: l + "/index.json", Kind: "cards", Lists: [3]string{l}, ContentType: "application/json", Encodings: shelfForms,
 			Needs: format.Needs{First: true, Versions: true, Tags: true},
 		})
 	}

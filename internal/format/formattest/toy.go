@@ -72,7 +72,7 @@ func (Toy) Documents(_ repo.DistroVersion, lists []string) (all []format.Documen
 	encodings := []format.Encoding{format.Plain, format.Gzip, format.Zstd}
 	add := func(list, other string) {
 		for _, kind := range []string{"names", "framed"} {
-			all = append(all, format.Document{Name: list + "/" + kind, Kind: kind, Lists: [2]string{list, other}, ContentType: "text/plain", Encodings: encodings})
+			all = append(all, format.Document{Name: list + "/" + kind, Kind: kind, Lists: [3]string{list, other}, ContentType: "text/plain", Encodings: encodings})
 		}
 	}
 	add("all", "")

@@ -93,7 +93,7 @@ func TestManyDependencies(t *testing.T) {
 func TestAudit(t *testing.T) {
 	n := npm.New()
 	audit := func(kind, text string) (found []string) {
-		d := format.Document{Name: "hello/-/" + kind, Kind: kind, Lists: [2]string{"hello", ""}}
+		d := format.Document{Name: "hello/-/" + kind, Kind: kind, Lists: [3]string{"hello", ""}}
 		if err := n.Audit(d, strings.NewReader(text), func(f format.Finding) { found = append(found, f.String()) }); err != nil {
 			t.Fatal(err)
 		}

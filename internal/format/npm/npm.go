@@ -76,7 +76,7 @@ func (Format) Documents(_ repo.DistroVersion, lists []string) (all []format.Docu
 	for _, list := range lists {
 		for _, d := range []struct{ kind, contentType string }{{kindFull, typeFull}, {kindAbbreviated, typeAbbreviated}} {
 			all = append(all, format.Document{
-				Name: documentName(list, d.kind), Kind: d.kind, Lists: [2]string{list, ""},
+				Name: documentName(list, d.kind), Kind: d.kind, Lists: [3]string{list},
 				ContentType: d.contentType, Encodings: []format.Encoding{format.Plain, format.Gzip},
 				Needs: format.Needs{First: true, Versions: true, Tags: true},
 			})

@@ -15,7 +15,7 @@ import (
 // of one is found.
 func TestAudit(t *testing.T) {
 	for kind, golden := range goldens(t) {
-		d := format.Document{Kind: kind, Lists: [2]string{"my-lib", ""}, Names: strings.HasPrefix(kind, "names.")}
+		d := format.Document{Kind: kind, Lists: [3]string{"my-lib", ""}, Names: strings.HasPrefix(kind, "names.")}
 		audit := func(text string) (all []string) {
 			t.Helper()
 			err := python.New().Audit(d, iotest.OneByteReader(strings.NewReader(text)), func(f format.Finding) { all = append(all, f.String()) })

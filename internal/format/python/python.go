@@ -77,7 +77,7 @@ func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document 
 		{Name: "simple/index.json", Kind: kindNamesJSON, ContentType: typeJSON, Encodings: served, Names: true, Needs: format.Needs{First: true}},
 	}
 	for _, l := range lists {
-		own := [2]string{l, ""}
+		own := [3]string{l}
 		all = append(all,
 			format.Document{Name: "simple/" + l + "/index.html", Kind: kindHTML, Lists: own, ContentType: plainHTML, Encodings: served},
 			format.Document{

@@ -12,7 +12,8 @@ var (
 	packagePath  = regexp.MustCompile(`^(?:r[0-9a-f]{16}/)?[^/]+\.rpm$`)
 )
 
-// Resolve implements format.Format:
+// Resolve implements format.Format. Machines that ask by their own architecture
+// (AlmaLinux for x86_64_v2 does) get the repository of its base:
 //
 //	<os>/<version>/<list>/repodata/repomd.xml, .asc, .key
 //	<os>/<version>/<list>/repodata/<digest>-<kind>.xml.gz
@@ -32,6 +33,9 @@ func (Format) Resolve(q format.Query) (r format.Request, ok bool) {
 	switch file {
 	case "repodata/repomd.xml", "repodata/repomd.xml.asc", "repodata/repomd.xml.key":
 		r.Kind, r.Paths = format.LiveFile, []string{list + "/" + file}
+		if base, ok := baseArchitectures[list]; ok && base != list {
+			r.Paths = append(r.Paths, base+"/"+file)
+		}
 		if list != listNoarch && list != listSource {
 			r.Paths = append(r.Paths, listNoarch+"/"+file)
 		}

@@ -3,8 +3,9 @@
 //
 // A scope, <os>/<version>, has one repository for each base architecture,
 // which lists the packages of noarch too; noarch itself, which also answers
-// for architectures that have no packages; and SRPMS. Package files lie in the
-// scope's folder, once; each repository sees them as its own.
+// for architectures that have no packages; and SRPMS. That of x86_64 lists
+// the packages of i386 besides, as machines with multilib want it. Package files
+// lie in the scope's folder, once; each repository sees them as its own.
 //
 // Specifications: https://rpm-software-management.github.io/rpm/manual/format.html,
 // and the XML that createrepo_c writes.
@@ -12,6 +13,7 @@ package rpm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"packagecloud/internal/format"
@@ -53,22 +55,44 @@ var kinds = []struct{ name, root, namespaces string }{
 
 // Documents implements format.Format.
 func (Format) Documents(_ repo.DistroVersion, lists []string) (documents []format.Document) {
-	add := func(list, other string) {
+	add := func(of ...string) {
 		for _, k := range kinds {
-			documents = append(documents, format.Document{
-				Name: list + "/repodata/" + k.name + ".xml", Kind: k.name, Lists: [2]string{list, other},
-				ContentType: "application/xml", Encodings: []format.Encoding{format.Gzip},
-			})
+			d := format.Document{Name: of[0] + "/repodata/" + k.name + ".xml", Kind: k.name, ContentType: "application/xml", Encodings: []format.Encoding{format.Gzip}}
+			copy(d.Lists[:], of)
+			documents = append(documents, d)
 		}
 	}
-	add(listNoarch, "")
-	add(listSource, "")
-	for _, l := range lists {
-		if l != listNoarch && l != listSource {
+	add(listNoarch)
+	add(listSource)
+	for _, l := range repositories(lists) {
+		if other, ok := multilib[l]; ok {
+			add(l, listNoarch, other)
+		} else {
 			add(l, listNoarch)
 		}
 	}
 	return documents
+}
+
+// multilib are the architectures whose machines install packages of another one
+// beside their own: libsolv's archpolicies, without those that lie in one list.
+var multilib = map[string]string{"x86_64": "i386", "ppc64": "ppc", "s390x": "s390"}
+
+// repositories are the lists that have a repository of their own: those of
+// packages, and those of machines that can install them. The order never changes.
+func repositories(lists []string) (all []string) {
+	for _, l := range lists {
+		if l != listNoarch && l != listSource {
+			all = append(all, l)
+		}
+	}
+	for machine, other := range multilib {
+		if slices.Contains(all, other) {
+			all = append(all, machine)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Frame implements format.Format.

@@ -309,6 +309,28 @@ func read(t *testing.T, dir, kind string) []byte {
 	return text
 }
 
+// TestMultilib: who can install packages of another architecture finds them.
+func TestMultilib(t *testing.T) {
+	for _, c := range []struct {
+		lists []string
+		want  map[string][3]string
+	}{
+		{[]string{"i386", "x86_64"}, map[string][3]string{"i386": {"i386", "noarch"}, "x86_64": {"x86_64", "noarch", "i386"}}},
+		{[]string{"i386"}, map[string][3]string{"i386": {"i386", "noarch"}, "x86_64": {"x86_64", "noarch", "i386"}}},
+		{[]string{"aarch64", "armhfp", "noarch"}, map[string][3]string{"aarch64": {"aarch64", "noarch"}, "armhfp": {"armhfp", "noarch"}}},
+		{[]string{"SRPMS", "s390x"}, map[string][3]string{"s390x": {"s390x", "noarch", "s390"}}},
+	} {
+		c.want["noarch"], c.want["SRPMS"] = [3]string{"noarch"}, [3]string{"SRPMS"}
+		got := make(map[string][3]string)
+		for _, d := range rpm.New().Documents(el9, c.lists) {
+			got[d.Lists[0]] = d.Lists
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", c.lists, diff)
+		}
+	}
+}
+
 func TestEntryPoints(t *testing.T) {
 	f := rpm.New()
 	s := format.Snapshot{Distro: el9, Time: time.Unix(1_700_000_100, 0)}
@@ -370,6 +392,7 @@ func TestResolve(t *testing.T) {
 		want format.Request
 	}{
 		{"el/9/x86_64/repodata/repomd.xml", format.Request{Kind: format.LiveFile, Paths: []string{"x86_64/repodata/repomd.xml", "noarch/repodata/repomd.xml"}}},
+		{"el/9/x86_64_v2/repodata/repomd.xml", format.Request{Kind: format.LiveFile, Paths: []string{"x86_64_v2/repodata/repomd.xml", "x86_64/repodata/repomd.xml", "noarch/repodata/repomd.xml"}}},
 		{"el/9/SRPMS/repodata/repomd.xml.asc", format.Request{Kind: format.LiveFile, Paths: []string{"SRPMS/repodata/repomd.xml.asc"}}},
 		{"el/9/x86_64/repodata/" + digest + "-primary.xml.gz", format.Request{Kind: format.DigestFile, SHA256: digest, ContentType: "application/gzip"}},
 		{"el/9/x86_64/a-1.0+b-1.noarch.rpm", format.Request{Kind: format.PackageFile, Paths: []string{"el/9/a-1.0+b-1.noarch.rpm"}}},

@@ -17,7 +17,7 @@ func (d *doing) Look(ctx context.Context, os, version, list string) (l format.Li
 		if err != nil {
 			return err
 		}
-		if l.Versions, err = tx.VersionsListed(ctx, db.Listed{ScopeID: s.ID, Lists: [2]string{list, ""}}); err != nil {
+		if l.Versions, err = tx.VersionsListed(ctx, db.Listed{ScopeID: s.ID, Lists: [3]string{list}}); err != nil {
 			return err
 		}
 		l.Tags, err = tx.Tags(ctx, s.ID, list)
