@@ -25,7 +25,8 @@ import (
 const Freshness = 2 * time.Second
 
 // cached is the number of tokens and of repositories whose meaning is kept in
-// memory.
+// memory, those that do not exist too. No key is longer than two names or the hash
+// of a token, so that all of them take some tens of MB at most.
 const cached = 100_000
 
 // Auth answers from memory where it can. It is safe for concurrent use.
@@ -85,6 +86,9 @@ func Token(r *http.Request) (token string, ok bool) {
 
 // Grant finds what a token stands for; repo.ErrUnauthenticated if for nothing.
 func (a *Auth) Grant(ctx context.Context, token string) (db.Grant, error) {
+	if !repo.IsToken(token) {
+		return db.Grant{}, repo.ErrUnauthenticated
+	}
 	g, err := load(ctx, a.grants, Hash(token), func(ctx context.Context, hash string) (*db.Grant, error) {
 		g, err := a.db.GrantByHash(ctx, hash)
 		if errors.Is(err, repo.ErrNotFound) {
@@ -103,6 +107,10 @@ func (a *Auth) Grant(ctx context.Context, token string) (db.Grant, error) {
 
 // Repository finds a repository by owner and name.
 func (a *Auth) Repository(ctx context.Context, owner, name string) (repo.Repository, error) {
+	missing := fmt.Errorf("repository %.100q/%.100q: %w", owner, name, repo.ErrNotFound)
+	if !repo.IsName(owner) || !repo.IsName(name) {
+		return repo.Repository{}, missing
+	}
 	r, err := load(ctx, a.repositories, [2]string{owner, name}, func(ctx context.Context, key [2]string) (*repo.Repository, error) {
 		r, err := a.db.Repository(ctx, key[0], key[1])
 		if errors.Is(err, repo.ErrNotFound) {
@@ -114,7 +122,7 @@ func (a *Auth) Repository(ctx context.Context, owner, name string) (repo.Reposit
 		return repo.Repository{}, fmt.Errorf("look for repository %s/%s: %w", owner, name, err)
 	}
 	if r == nil {
-		return repo.Repository{}, fmt.Errorf("repository %s/%s: %w", owner, name, repo.ErrNotFound)
+		return repo.Repository{}, missing
 	}
 	return *r, nil
 }

@@ -37,11 +37,7 @@ func (p *Passwords) Token(ctx context.Context, login, password string) (string, 
 	if len(password) > maxPassword {
 		return "", repo.ErrUnauthenticated
 	}
-	find := p.db.AccountByName
-	if strings.Contains(login, "@") { // no name has one
-		find = p.db.AccountByEmail
-	}
-	account, err := find(ctx, login)
+	account, err := p.account(ctx, login)
 	if err != nil && !errors.Is(err, repo.ErrNotFound) {
 		return "", err
 	}
@@ -59,4 +55,18 @@ func (p *Passwords) Token(ctx context.Context, login, password string) (string, 
 		return "", repo.ErrUnauthenticated
 	}
 	return Reveal(p.sealer, account.TokenSealed)
+}
+
+// maxLogin bounds what can be a name or an address, in bytes (RFC 5321).
+const maxLogin = 320
+
+// account finds an account by its name or address.
+func (p *Passwords) account(ctx context.Context, login string) (db.Account, error) {
+	switch {
+	case len(login) > maxLogin || !repo.IsPrintable(login):
+		return db.Account{}, repo.ErrNotFound
+	case strings.Contains(login, "@"): // no name has one
+		return p.db.AccountByEmail(ctx, login)
+	}
+	return p.db.AccountByName(ctx, login)
 }

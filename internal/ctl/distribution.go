@@ -53,6 +53,11 @@ func complete(v *db.AddedRelease, n *node.Node) error {
 			return fmt.Errorf("%q cannot be a name in URLs: use lower-case letters, digits, dots, dashes and underscores", name)
 		}
 	}
+	for field, name := range map[string]string{"os-name": v.OSDisplay, "name": v.DisplayName, "number": v.Number} {
+		if err := repo.ValidateName(field, name); err != nil {
+			return err
+		}
+	}
 	if _, ok := n.Catalog().Find(v.OS, v.IndexName); ok {
 		return repo.Taken(v.OS + "/" + v.IndexName)
 	}

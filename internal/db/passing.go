@@ -29,21 +29,41 @@ type plainQuerier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// check refuses texts that one of the engines cannot keep. Whoever knows where they
+// come from says it better; this has both engines answer the same.
+func check(args []any) error {
+	for _, a := range args {
+		if s, ok := a.(string); ok && !repo.IsText(s) {
+			return repo.Invalid("base", "a text holds a NUL, or is no UTF-8")
+		}
+	}
+	return nil
+}
+
 // ExecContext runs a statement that gives no rows.
 func (j judged) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := check(args); err != nil {
+		return nil, err
+	}
 	result, err := j.q.ExecContext(ctx, query, args...)
 	return result, judge(err)
 }
 
 // QueryContext runs a statement that gives rows.
 func (j judged) QueryContext(ctx context.Context, query string, args ...any) (judgedRows, error) {
+	if err := check(args); err != nil {
+		return judgedRows{}, err
+	}
 	rows, err := j.q.QueryContext(ctx, query, args...)
 	return judgedRows{rows}, judge(err)
 }
 
 // QueryRowContext runs a statement that gives one row, or none.
 func (j judged) QueryRowContext(ctx context.Context, query string, args ...any) judgedRow {
-	return judgedRow{j.q.QueryRowContext(ctx, query, args...)}
+	if err := check(args); err != nil {
+		return judgedRow{err: err}
+	}
+	return judgedRow{row: j.q.QueryRowContext(ctx, query, args...)}
 }
 
 type judgedRows struct{ *sql.Rows }
@@ -52,9 +72,17 @@ func (r judgedRows) Scan(dest ...any) error { return judge(r.Rows.Scan(dest...))
 func (r judgedRows) Err() error             { return judge(r.Rows.Err()) }
 func (r judgedRows) Close() error           { return judge(r.Rows.Close()) }
 
-type judgedRow struct{ *sql.Row }
+type judgedRow struct {
+	row *sql.Row
+	err error
+}
 
-func (r judgedRow) Scan(dest ...any) error { return judge(r.Row.Scan(dest...)) }
+func (r judgedRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	return judge(r.row.Scan(dest...))
+}
 
 // judge notes in an error of a driver whether it passes. sql.ErrNoRows, and
 // what else says nothing of the database's health, stays the value that it is.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -75,6 +76,9 @@ func (s *Server) Handler() http.Handler {
 // route finds who answers. Names of users and repositories need no escapes, so
 // that the path can be taken apart decoded; formats get the rest.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
+	if err := legible(r); err != nil {
+		return err
+	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch first {
 	case "api":
@@ -89,6 +93,28 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return s.hello(w, r)
 	}
 	return s.repository(w, r, first+"/"+rest)
+}
+
+// maxPath bounds the path of a request, in bytes. The longest that any format
+// makes has five names of 255.
+const maxPath = 2 << 10
+
+// legible refuses a URL that can mean nothing here, before anybody looks for what
+// it names: no name has a control character, and no text a NUL.
+func legible(r *http.Request) error {
+	if len(r.URL.Path) > maxPath || !repo.IsPrintable(r.URL.Path) {
+		return fmt.Errorf("%.100q: %w", r.URL.Path, repo.ErrNotFound)
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return repo.Invalid("base", "the query of the URL cannot be read")
+	}
+	for name, values := range query {
+		if !repo.IsText(name + strings.Join(values, "")) {
+			return repo.Invalid("base", "the query of the URL holds a NUL, or is no UTF-8")
+		}
+	}
+	return nil
 }
 
 // health answers balancers and monitors.

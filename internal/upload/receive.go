@@ -43,6 +43,9 @@ var ErrTooLarge = errors.New("the file is too large")
 // and with the memory of two chunks. An error of body, a broken connection say,
 // leaves nothing behind.
 func (u *Uploader) Receive(ctx context.Context, name string, body io.Reader) (*File, error) {
+	if err := repo.ValidateName("filename", name); err != nil {
+		return nil, err
+	}
 	staged, err := u.Blobs.Stage(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stage %s: %w", name, err)

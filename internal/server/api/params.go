@@ -49,16 +49,21 @@ func (p params) flag(names ...string) (bool, error) {
 	}
 }
 
-func (p params) query(q url.Values) {
+func (p params) query(q url.Values) error {
 	for name, values := range q {
-		p[name] = values[0]
+		if err := p.set(name, values[0]); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // readParams reads the query and a body of any encoding. Those of the body win.
 func readParams(w http.ResponseWriter, r *http.Request) (params, error) {
 	p := make(params)
-	p.query(r.URL.Query())
+	if err := p.query(r.URL.Query()); err != nil {
+		return nil, err
+	}
 	if r.Body == nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return p, nil
 	}
@@ -82,8 +87,7 @@ func readParams(w http.ResponseWriter, r *http.Request) (params, error) {
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	p.query(form)
-	return p, nil
+	return p, p.query(form)
 }
 
 func (p params) multipart(r *multipart.Reader) error {
@@ -110,7 +114,18 @@ func (p params) part(part *multipart.Part, limit int64) error {
 	if int64(len(value)) > limit {
 		return repo.Invalid(part.FormName(), fmt.Sprintf("is longer than %d bytes", limit))
 	}
-	p[part.FormName()] = string(value)
+	return p.set(part.FormName(), string(value))
+}
+
+// set keeps a value that can be stored.
+func (p params) set(name, value string) error {
+	switch {
+	case !repo.IsText(name):
+		return repo.Invalid("base", "the name of a field holds a NUL, or is no UTF-8")
+	case !repo.IsText(value):
+		return repo.Invalid(name, "holds a NUL, or is no UTF-8")
+	}
+	p[name] = value
 	return nil
 }
 
@@ -126,25 +141,29 @@ func (p params) json(r io.Reader) error {
 	for name, value := range object {
 		inner, ok := value.(map[string]any)
 		if !ok {
-			p.scalar(name, value)
-			continue
+			if err := p.scalar(name, value); err != nil {
+				return err
+			}
 		}
 		for key, v := range inner {
-			p.scalar(name+"["+key+"]", v)
+			if err := p.scalar(name+"["+key+"]", v); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (p params) scalar(name string, value any) {
+func (p params) scalar(name string, value any) error {
 	switch v := value.(type) {
 	case string:
-		p[name] = v
+		return p.set(name, v)
 	case bool:
-		p[name] = strconv.FormatBool(v)
+		return p.set(name, strconv.FormatBool(v))
 	case json.Number:
-		p[name] = v.String()
+		return p.set(name, v.String())
 	}
+	return nil
 }
 
 // badRequest says that a body cannot be read.

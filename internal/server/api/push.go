@@ -10,6 +10,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,9 @@ func (f *form) close(a *API) {
 // after an error.
 func (a *API) receive(r *http.Request) (*form, error) {
 	f := &form{params: make(params)}
-	f.query(r.URL.Query())
+	if err := f.query(r.URL.Query()); err != nil {
+		return f, err
+	}
 	reader, err := multipartReader(r)
 	if err != nil {
 		return f, err
@@ -119,10 +122,16 @@ func Broken(r *http.Request, err error) error {
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF), r.Context().Err() != nil, isTimeout(err):
 		return fmt.Errorf("%w: %w: %w", repo.Invalid("package_file", "the upload broke off before its end"), errBroken, err)
-	case strings.Contains(err.Error(), "multipart:"), strings.Contains(err.Error(), "mime"):
+	case isMalformed(err):
 		return badRequest(err)
 	}
 	return err
+}
+
+// isMalformed reports whether a body is not written as multipart/form-data is.
+func isMalformed(err error) bool {
+	var header textproto.ProtocolError
+	return errors.As(err, &header) || strings.Contains(err.Error(), "multipart:") || strings.Contains(err.Error(), "mime")
 }
 
 func isTimeout(err error) bool {

@@ -98,7 +98,7 @@ func tokenName(w http.ResponseWriter, r *http.Request, field string) (string, er
 	if len(name) > maxTokenName {
 		return "", repo.Invalid("name", fmt.Sprintf("is longer than %d bytes", maxTokenName))
 	}
-	return name, nil
+	return name, repo.ValidateName("name", name)
 }
 
 func (a *API) createMasterToken(w http.ResponseWriter, r *http.Request, c *call) error {

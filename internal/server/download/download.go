@@ -227,16 +227,26 @@ func (h *Handler) servePackagePage(w http.ResponseWriter, r *http.Request, rp re
 	return h.sendPackage(w, r, f)
 }
 
-// caches hold what requests need. Everything in them is immutable but for
-// live, which is believed for publish.Freshness.
+// caches hold what requests need. Each is bounded, and only index remembers what
+// does not exist: a client cannot fill the others with names that it makes up.
 type caches struct {
-	scopes    *otter.Cache[scopeKey, int64]              // ids
-	live      *otter.Cache[int64, *generation]           // by scope id
-	objects   *otter.Cache[int64, string]                // of index files stored late, by id
-	bodies    *otter.Cache[string, []byte]               // small objects, by key
-	files     *otter.Cache[fileKey, *db.StoredFile]      // by path
-	documents *otter.Cache[documentKey, *index.Document] // rendered documents
-	index     *otter.Cache[indexKey, *db.File]           // files of generations that are looked up one by one; nil: none
+	// scopes are ids. A scope keeps its id for ever.
+	scopes *otter.Cache[scopeKey, int64]
+	// live are generations by scope id, believed for publish.Freshness.
+	live *otter.Cache[int64, *generation]
+	// objects are the keys of index files stored late, by the id of the file, which
+	// never means another.
+	objects *otter.Cache[int64, string]
+	// bodies are small objects by key, which stands for their bytes.
+	bodies *otter.Cache[string, []byte]
+	// files are package files by path, believed for fileLife: the bytes of a path
+	// never change, but the package may be deleted.
+	files *otter.Cache[fileKey, *db.StoredFile]
+	// documents are rendered documents of a generation, which never change.
+	documents *otter.Cache[documentKey, *index.Document]
+	// index are files that are looked up one by one, nil for none of the path. A
+	// generation never changes. It is bounded by bytes, as anybody chooses paths.
+	index *otter.Cache[indexKey, *db.File]
 }
 
 type indexKey struct {
@@ -281,6 +291,13 @@ const (
 	bodiesSize = 64 << 20
 )
 
+// indexSize is the size of caches.index, and indexEntry what an entry takes beside
+// its texts, in bytes.
+const (
+	indexSize  = 64 << 20
+	indexEntry = 400
+)
+
 func newCaches() caches {
 	return caches{
 		scopes: otter.Must(&otter.Options[scopeKey, int64]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}}),
@@ -301,7 +318,17 @@ func newCaches() caches {
 			Weigher:       func(_ string, body []byte) uint32 { return uint32(len(body)) }, // at most bodyLimit
 			Logger:        &otter.NoopLogger{},
 		}),
-		index:     otter.Must(&otter.Options[indexKey, *db.File]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}}),
+		index: otter.Must(&otter.Options[indexKey, *db.File]{
+			MaximumWeight: indexSize,
+			Weigher: func(k indexKey, f *db.File) uint32 {
+				weight := indexEntry + len(k.path)
+				if f != nil {
+					weight += len(f.Path) + len(f.Object) + len(f.ContentType) + len(f.SHA256)
+				}
+				return uint32(weight) // of paths that have a bound each
+			},
+			Logger: &otter.NoopLogger{},
+		}),
 		documents: otter.Must(&otter.Options[documentKey, *index.Document]{MaximumSize: 1000, Logger: &otter.NoopLogger{}}),
 	}
 }

@@ -137,7 +137,7 @@ func (c *call) machine() (string, error) {
 	if len(name) > maxName {
 		return "", repo.Invalid("name", fmt.Sprintf("is longer than %d bytes", maxName))
 	}
-	return name, nil
+	return name, repo.ValidateName("name", name)
 }
 
 // readToken is the read token of the machine, made on first need; "" where a
