@@ -79,6 +79,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 	if err := legible(r); err != nil {
 		return err
 	}
+	if err := browsers.Check(r); err != nil {
+		return fmt.Errorf("%w: %w", repo.ErrForbidden, err)
+	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch first {
 	case "api":

@@ -99,6 +99,7 @@ func (h *Handler) now() time.Time {
 
 func (h *Handler) refuse(w http.ResponseWriter, counter, status int, text string) {
 	h.counters[counter].Add(1)
+	guard(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
 	http.Error(w, text, status)
 }
@@ -178,8 +179,16 @@ func parse(key string) (kind blob.Class, sum [32]byte, ok bool) {
 	return kind, sum, err == nil && digest == strings.ToLower(digest)
 }
 
+// guard tells browsers that what is sent is no page of anybody here: users have
+// pushed it.
+func guard(header http.Header) {
+	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+}
+
 // identify sets what the key alone says of an object.
 func identify(header http.Header, kind blob.Class, sum [32]byte) {
+	guard(header)
 	header.Set("Etag", `"`+hex.EncodeToString(sum[:])+`"`)
 	header.Set("Cache-Control", kind.CacheControl())
 }

@@ -146,6 +146,9 @@ func (c *call) readToken() (string, error) {
 	if c.master == nil {
 		return "", nil
 	}
+	if err := fromElsewhere(c.request); err != nil {
+		return "", err
+	}
 	name, err := c.machine()
 	if err != nil {
 		return "", err
@@ -163,6 +166,17 @@ func (c *call) readToken() (string, error) {
 		c.Forget()
 	}
 	return t.Value, nil
+}
+
+// fromElsewhere refuses a request that a page of another site has a browser make.
+// The clients of old are answered GET by a new token, so GET counts here.
+func fromElsewhere(r *http.Request) error {
+	q := r.WithContext(r.Context())
+	q.Method = http.MethodPost
+	if err := http.NewCrossOriginProtection().Check(q); err != nil {
+		return fmt.Errorf("%w: %w", repo.ErrForbidden, err)
+	}
+	return nil
 }
 
 // secret is the read token where the repository cannot be read without.
