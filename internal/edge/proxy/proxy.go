@@ -11,12 +11,12 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/content"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/diskcache"
 	"packagecloud/internal/pace"
@@ -114,9 +114,9 @@ func (h *Handler) serve(w *pace.Writer, r *http.Request, key string) {
 	}
 	header := w.Header()
 	identify(header, kind, sum)
-	if tag := r.Header.Get("If-None-Match"); tag != "" && tag == header.Get("Etag") {
+	// The tag alone may decide; a time is known when the object is open.
+	if content.Judge(r, header.Get("Etag"), time.Time{}) == http.StatusNotModified && content.Done(w, r, time.Time{}) {
 		h.counters[served].Add(1)
-		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	o, err := h.open(r.Context(), kind, key, sum)
@@ -127,10 +127,7 @@ func (h *Handler) serve(w *pace.Writer, r *http.Request, key string) {
 	}
 	defer o.Close()
 	describe(header, o)
-	if o.ContentEncoding != "" && r.Header.Get("Range") == "" {
-		header.Set("Content-Length", strconv.FormatInt(o.Size, 10)) // ServeContent does not
-	}
-	http.ServeContent(w, r, "", o.ModTime, o)
+	content.Serve(w, r, o.ModTime, o)
 	if w.Err != nil {
 		h.counters[broken].Add(1)
 		// The client must not take a part for the whole.

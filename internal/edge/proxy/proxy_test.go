@@ -23,6 +23,7 @@ import (
 	"pgregory.net/rapid"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/content"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/edge/diskcache"
 )
@@ -346,8 +347,8 @@ func TestSingleFlight(t *testing.T) {
 	}
 }
 
-// Whatever ranges are asked for, the answer is that of a plain file, whether
-// the object is in the cache or arriving.
+// Whatever ranges are asked for, the answer is that of the origin, whether the
+// object is in the cache or arriving.
 func TestRanges(t *testing.T) {
 	s := start(t)
 	sizes := []int{1, 2, 999, 200_000}
@@ -372,7 +373,7 @@ func TestRanges(t *testing.T) {
 		plain.Header.Set("Range", header)
 		want := httptest.NewRecorder()
 		want.Header().Set("Content-Type", "application/vnd.debian.binary-package")
-		http.ServeContent(want, plain, "", stored, bytes.NewReader(body))
+		content.Serve(want, plain, stored, bytes.NewReader(body))
 		r, got, err := s.get(t, "GET", other, "Range", header)
 		if err != nil {
 			rt.Fatal(err)

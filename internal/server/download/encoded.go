@@ -2,9 +2,9 @@ package download
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 
+	"packagecloud/internal/content"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/publish"
@@ -28,17 +28,20 @@ func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.F
 	if !accepted || plain.DocumentID == 0 || plain.Size < encodeFrom && !redirected {
 		return h.sendIndexAs(w, r, plain, contentType, revalidate(r))
 	}
-	header.Set("Etag", etag(plain.SHA256+"-gzip"))
+	header.Set("Etag", gzipTag(plain))
 	header.Set("Cache-Control", revalidate(r))
-	if notModified(w, r) {
-		return nil
-	}
 	if redirected {
+		if unchanged(w, r, plain.CreatedAt) {
+			return nil
+		}
 		key, err := h.wholeObject(r.Context(), plain, h.storeSingle)
 		if err != nil {
 			return err
 		}
 		return h.redirect(w, r, key, plain.Size)
+	}
+	if content.Done(w, r, plain.CreatedAt) {
+		return nil
 	}
 	header.Set("Content-Type", contentType)
 	d, err := h.document(r.Context(), plain)
@@ -47,13 +50,10 @@ func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.F
 	}
 	single := d.Single()
 	header.Set("Content-Encoding", "gzip")
-	if r.Header.Get("Range") == "" { // ServeContent says it only of what is not encoded
-		header.Set("Content-Length", strconv.FormatInt(single.Size(), 10))
-	}
 	if r.Method == http.MethodHead {
-		http.ServeContent(w, r, "", plain.CreatedAt, &unread{size: single.Size()})
+		content.Serve(w, r, plain.CreatedAt, &unread{size: single.Size()})
 		return nil
 	}
-	http.ServeContent(w, r, "", plain.CreatedAt, single.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
+	content.Serve(w, r, plain.CreatedAt, single.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/content"
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
 )
@@ -79,6 +80,6 @@ func sendText(w http.ResponseWriter, r *http.Request, body []byte) error {
 
 func sendBody(w http.ResponseWriter, r *http.Request, body []byte) error {
 	w.Header().Set("Cache-Control", revalidate(r))
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	content.Serve(w, r, time.Time{}, bytes.NewReader(body))
 	return nil
 }

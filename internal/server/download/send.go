@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/content"
 	"packagecloud/internal/db"
 	"packagecloud/internal/publish"
 )
@@ -21,24 +22,27 @@ import (
 // answered here: a redirect to a bucket would be signed for GET alone.
 func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.StoredFile) error {
 	header := w.Header()
+	header.Set("Etag", etag(f.SHA256))
+	// The time of the row, not of the file: it must never change, or a client
+	// that resumes a transfer begins again.
+	created := f.Created.Truncate(time.Second)
 	// A borrowed object would tell the client the name that somebody else gave it.
-	if h.Redirect != nil && r.Method == http.MethodGet && !f.Borrowed {
+	if h.Redirect != nil && r.Method == http.MethodGet && !f.Borrowed && !content.Names(r, header.Get("Etag")) {
+		if unchanged(w, r, created) {
+			return nil
+		}
 		return h.redirect(w, r, f.Object, f.Size)
 	}
-	header.Set("Etag", etag(f.SHA256))
 	if header.Get("Cache-Control") == "" {
 		header.Set("Cache-Control", "private, max-age=31536000, immutable")
 	}
 	header.Set("Content-Type", packageType(f.Name))
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
-	if notModified(w, r) {
+	if content.Done(w, r, created) {
 		return nil
 	}
-	// The time of the row, not of the file: it must never change, or a client
-	// that resumes a transfer begins again.
-	created := f.Created.Truncate(time.Second)
 	if r.Method == http.MethodHead {
-		http.ServeContent(w, r, "", created, &unread{size: f.Size})
+		content.Serve(w, r, created, &unread{size: f.Size})
 		return nil
 	}
 	object, err := h.Blobs.Open(r.Context(), f.Object)
@@ -46,7 +50,7 @@ func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.Stor
 		return err
 	}
 	defer object.Close()
-	http.ServeContent(w, r, "", created, object)
+	content.Serve(w, r, created, object)
 	return nil
 }
 
@@ -79,12 +83,12 @@ func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, c
 // redirects reports whether a client is sent elsewhere for a file of a
 // generation.
 func (h *Handler) redirects(r *http.Request, f db.File) bool {
-	return h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit
+	return h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit && !content.Names(r, etag(f.SHA256)) && !content.Names(r, gzipTag(f))
 }
 
 func (h *Handler) redirectIndex(w http.ResponseWriter, r *http.Request, f db.File) error {
 	w.Header().Set("Etag", etag(f.SHA256))
-	if notModified(w, r) {
+	if unchanged(w, r, f.CreatedAt) {
 		return nil
 	}
 	key, err := h.wholeObject(r.Context(), f, h.storeWhole)
@@ -100,11 +104,11 @@ func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File,
 	header.Set("Etag", etag(f.SHA256))
 	header.Set("Cache-Control", cacheControl)
 	header.Set("Content-Type", cmp.Or(contentType, f.ContentType))
-	if notModified(w, r) {
+	if content.Done(w, r, f.CreatedAt) {
 		return nil
 	}
 	if r.Method == http.MethodHead {
-		http.ServeContent(w, r, "", f.CreatedAt, &unread{size: f.Size})
+		content.Serve(w, r, f.CreatedAt, &unread{size: f.Size})
 		return nil
 	}
 	if f.DocumentID == 0 {
@@ -114,7 +118,7 @@ func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File,
 	if err != nil {
 		return err
 	}
-	http.ServeContent(w, r, "", f.CreatedAt, d.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
+	content.Serve(w, r, f.CreatedAt, d.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
 	return nil
 }
 
@@ -127,7 +131,7 @@ func (h *Handler) sendEntryPoint(w http.ResponseWriter, r *http.Request, f db.Fi
 			return err
 		}
 		defer object.Close()
-		http.ServeContent(w, r, "", f.CreatedAt, object)
+		content.Serve(w, r, f.CreatedAt, object)
 		return nil
 	}
 	body, err := load(r.Context(), h.caches.bodies, f.Object, func(ctx context.Context, key string) ([]byte, error) {
@@ -141,14 +145,14 @@ func (h *Handler) sendEntryPoint(w http.ResponseWriter, r *http.Request, f db.Fi
 	if err != nil {
 		return err
 	}
-	http.ServeContent(w, r, "", f.CreatedAt, bytes.NewReader(body))
+	content.Serve(w, r, f.CreatedAt, bytes.NewReader(body))
 	return nil
 }
 
 func sendKey(w http.ResponseWriter, r *http.Request, key []byte) error {
 	w.Header().Set("Content-Type", "application/pgp-keys")
 	w.Header().Set("Cache-Control", "no-cache")
-	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(key)))
+	content.Serve(w, r, time.Time{}, strings.NewReader(string(key)))
 	return nil
 }
 
@@ -168,20 +172,15 @@ func (h *Handler) redirect(w http.ResponseWriter, r *http.Request, key string, s
 	return nil
 }
 
+// gzipTag is the tag of a document with gzip as its Content-Encoding.
+func gzipTag(f db.File) string { return etag(f.SHA256 + "-gzip") }
+
 func etag(sha256 string) string { return `"` + sha256 + `"` }
 
-// notModified answers the usual conditional request, If-None-Match with the
-// one tag that we gave, before anything is opened. ServeContent does the rest.
-func notModified(w http.ResponseWriter, r *http.Request) bool {
-	tag := r.Header.Get("If-None-Match")
-	if tag == "" || tag != w.Header().Get("Etag") {
-		return false
-	}
-	w.Header().Del("Content-Type")
-	w.Header().Del("Content-Encoding")
-	w.Header().Del("Content-Disposition")
-	w.WriteHeader(http.StatusNotModified)
-	return true
+// unchanged answers 304 in place of a redirect. Any other condition is judged by
+// the store that the client is sent to, which has tags and times of its own.
+func unchanged(w http.ResponseWriter, r *http.Request, modified time.Time) bool {
+	return content.Judge(r, w.Header().Get("Etag"), modified) == http.StatusNotModified && content.Done(w, r, modified)
 }
 
 func packageType(name string) string {
