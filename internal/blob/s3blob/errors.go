@@ -1,8 +1,11 @@
 package s3blob
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -11,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/repo"
 )
 
 // code is the error code of S3, such as NoSuchKey, or "".
@@ -49,8 +53,32 @@ func wrap(act, key string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if passing(err) {
+		err = fmt.Errorf("%w: %w", repo.ErrUnavailable, err)
+	}
 	return fmt.Errorf("%s %s in S3: %w", act, key, err)
 }
+
+// passing reports whether an error of the store, or of the way to it, may be gone
+// when the request is made again: it is busy, fails by itself or does not answer.
+// What this machine has no room for passes as little as what is refused.
+func passing(err error) bool {
+	var network net.Error
+	switch {
+	case errors.Is(err, repo.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, blob.ErrNotFound):
+		return false
+	case errors.Is(err, errStalled), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), errors.As(err, &network):
+		return true
+	case unsupported(err):
+		return false
+	}
+	// What the SDK has tried again in vain; 503 and 429 have many codes.
+	return status(err) >= 500 || status(err) == http.StatusTooManyRequests || slices.Contains(busy, code(err))
+}
+
+// busy are error codes that say so, whatever their status.
+var busy = []string{"SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "ThrottlingException",
+	"RequestLimitExceeded", "TooManyRequests", "ConditionalRequestConflict", "OperationAborted"}
 
 // unsupported reports whether an error says that the store, or what stands in
 // front of it, cannot do what was asked, rather than that it failed.
