@@ -6,6 +6,7 @@
 //
 //	packages/<sha256>/<name>                      a package file
 //	indexes/<sha256>/<name>                       an entry point or a whole index
+//	packages/identity                             which database the store belongs to
 //	segments/<document>/<generation>-<first>-…    a run of index entries, gzip member and zstd frame
 package blob
 
@@ -22,6 +23,10 @@ import (
 
 // Kinds are the first steps of keys. What else lives in a bucket is not ours.
 var Kinds = []string{"packages", "indexes", "segments"}
+
+// IdentityKey is the key of an object that tells one store from another. It is
+// among the packages, so that a copy of those is the same store.
+const IdentityKey = "packages/identity"
 
 // ErrNotFound is returned, wrapped, for a key that holds nothing.
 var ErrNotFound = errors.New("no such object")

@@ -189,7 +189,7 @@ func (c *Collector) Sweep(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if c.Now().Sub(info.ModTime) < orphanAge {
+		if c.Now().Sub(info.ModTime) < orphanAge || info.Key == blob.IdentityKey {
 			continue
 		}
 		used, err := c.DB.ObjectInUse(ctx, info.Key)

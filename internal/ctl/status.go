@@ -21,6 +21,7 @@ type status struct {
 	Server       string        `json:"server"` // "ok", or why it does not answer
 	URL          string        `json:"external_url"`
 	Database     string        `json:"database"`
+	Storage      string        `json:"storage"` // "ok", or what is wrong with it
 	Repositories int           `json:"repositories"`
 	Waiting      int64         `json:"changes_waiting"`
 	OldestWait   string        `json:"oldest_change_waits,omitempty"`
@@ -63,7 +64,7 @@ func statusCommand(o *options) *cobra.Command {
 			if err := o.result(cmd, s, s.print); err != nil {
 				return err
 			}
-			if s.Server != "ok" || len(s.Failing) > 0 || s.WithheldCount > 0 {
+			if s.Server != "ok" || s.Storage != "ok" || len(s.Failing) > 0 || s.WithheldCount > 0 {
 				return ErrFound
 			}
 			return nil
@@ -73,6 +74,10 @@ func statusCommand(o *options) *cobra.Command {
 
 func readStatus(ctx context.Context, n *node.Node) (*status, error) {
 	s := &status{Server: ask(ctx, n.Config), URL: n.Config.ExternalURL.String(), Database: n.DB.Engine(), Failing: []failingJSON{}, Withheld: []withheldJSON{}}
+	s.Storage = "ok"
+	if err := n.CheckStorage(ctx); err != nil {
+		s.Storage = err.Error()
+	}
 	repositories, err := n.DB.Repositories(ctx)
 	if err != nil {
 		return nil, err
@@ -149,6 +154,9 @@ func (s *status) print(w io.Writer) {
 		fmt.Fprintf(w, ", the oldest for %s", s.OldestWait)
 	}
 	fmt.Fprintln(w)
+	if s.Storage != "ok" {
+		fmt.Fprintf(w, "STORAGE       %s\n", s.Storage)
+	}
 	for _, f := range s.Failing {
 		fmt.Fprintf(w, "FAILING       %s/%s, %d times: %s\n", f.Repository, f.Distribution, f.Failures, f.Error)
 	}

@@ -77,6 +77,14 @@ func Handler(n *node.Node) http.Handler {
 // tells people on out where the server is.
 func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error {
 	c := n.Config
+	lock, err := n.Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := n.ClaimStorage(ctx); err != nil {
+		return err
+	}
 	handler := Handler(n)
 	listener, err := bind(ctx, c.ListenAddress, "choose another by listen_address, and tell clients of it by external_url (PACKAGECLOUD_LISTEN_ADDRESS, PACKAGECLOUD_EXTERNAL_URL)")
 	if err != nil {

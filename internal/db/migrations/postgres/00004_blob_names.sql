@@ -26,7 +26,14 @@ ALTER TABLE package_files ADD FOREIGN KEY (sha256, name) REFERENCES blobs (sha25
 CREATE UNIQUE INDEX blobs_object ON blobs (object, (CASE WHEN borrowed THEN name ELSE '' END));
 CREATE INDEX blobs_borrowed ON blobs (sha256, name) WHERE borrowed;
 
+-- Which storage belongs to this database: what its object packages/identity holds.
+CREATE TABLE storage (
+    identity TEXT    NOT NULL,
+    id       INTEGER PRIMARY KEY CHECK (id = 1)
+);
+
 -- +goose Down
+DROP TABLE storage;
 -- Of several objects with a digest only one is kept: verify tells of those that
 -- are lost. A downgrade is for tests.
 ALTER TABLE package_files DROP CONSTRAINT package_files_sha256_name_fkey;

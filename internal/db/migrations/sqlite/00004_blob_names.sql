@@ -48,7 +48,14 @@ CREATE UNIQUE INDEX blobs_object ON blobs (object, (CASE WHEN borrowed THEN name
 CREATE INDEX blobs_doomed ON blobs (doomed_at) WHERE doomed_at IS NOT NULL;
 CREATE INDEX blobs_borrowed ON blobs (sha256, name) WHERE borrowed;
 
+-- Which storage belongs to this database: what its object packages/identity holds.
+CREATE TABLE storage (
+    identity TEXT    NOT NULL,
+    id       INTEGER PRIMARY KEY CHECK (id = 1)
+);
+
 -- +goose Down
+DROP TABLE storage;
 -- Of several objects with a digest only one is kept: verify tells of those that
 -- are lost. A downgrade is for tests.
 CREATE TABLE plain_blobs (
