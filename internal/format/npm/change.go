@@ -208,10 +208,10 @@ func (s stated) agrees(t *tarball) error {
 		what          string
 		theirs, owned object
 	}{
-		{"dependencies", union(dependencies(s.Dependencies), dependencies(s.OptionalDependencies)),
-			union(texts(t.fields.get("dependencies")), texts(t.fields.get("optionalDependencies")))},
+		{"dependencies", union(union(dependencies(s.OptionalDependencies), dependencies(s.Dependencies)), t.bundled()),
+			union(union(texts(t.fields.get("optionalDependencies")), texts(t.fields.get("dependencies"))), t.bundled())},
 		{"peerDependencies", dependencies(s.PeerDependencies), texts(t.fields.get("peerDependencies"))},
-		{"scripts", hooks(s.Scripts), hooks(t.fields.get("scripts"))},
+		{"scripts", hooks(s.Scripts, t.contents.gyp), hooks(t.fields.get("scripts"), t.contents.gyp)},
 	} {
 		if name, same := differ(c.theirs, c.owned); !same {
 			return fmt.Errorf("its %s differ from those in the request: %.60q", c.what, name)
@@ -231,7 +231,9 @@ func (s stated) agreesIntegrity(have string) error {
 	return nil
 }
 
-// union has the members of both; of a name that both have, the first one's.
+// union has the members of both; of a name that both have, the first one's. A
+// dependency that is an optional one too is that alone to clients: yarn 1 takes
+// it out of the others before it states them.
 func union(first, second object) object {
 	var all builder
 	for _, f := range second {
@@ -243,10 +245,24 @@ func union(first, second object) object {
 	return all.all
 }
 
-// hooks are the scripts that an installation runs.
-func hooks(value json.RawMessage) (o object) {
+// bundled are the packages in the tarball, each as a dependency on any version:
+// npm states one for those that are no dependency otherwise.
+func (t *tarball) bundled() object {
+	var names []string
+	var all builder
+	_ = json.Unmarshal(t.fields.get("bundleDependencies"), &names) // made by normaliseBundled
+	for _, name := range names {
+		all.put(name, must("*"))
+	}
+	return all.all
+}
+
+// hooks are the scripts that an installation runs. What a gyp file means without
+// being written is left out: npm states it, bun does not, and yarn 1 does even
+// where gypfile is false.
+func hooks(value json.RawMessage, gyp bool) (o object) {
 	for _, f := range texts(value) {
-		if slices.Contains(installScripts, f.name) {
+		if slices.Contains(installScripts, f.name) && !(gyp && f.name == "install" && f.text() == buildGyp) {
 			o = append(o, f)
 		}
 	}

@@ -21,6 +21,10 @@ type manifest struct {
 // installScripts are those that run when a package is installed.
 var installScripts = []string{"preinstall", "install", "postinstall"}
 
+// buildGyp is the install script of a package that has a gyp file and says
+// nothing else.
+const buildGyp = "node-gyp rebuild"
+
 // readManifest reads the package.json of a tarball.
 func readManifest(c *contents) (*manifest, error) {
 	fields, err := parseObject(bytes.TrimPrefix(c.manifest, []byte("\xef\xbb\xbf")))
@@ -81,7 +85,7 @@ func (m *manifest) normalise(c *contents) error {
 	m.replace("bin", binaries(m.name, f.get("bin")))
 	scripts := texts(f.get("scripts"))
 	if c.gyp && gypfile && scripts.get("install") == nil && scripts.get("preinstall") == nil {
-		err = errors.Join(err, scripts.set("install", "node-gyp rebuild"))
+		err = errors.Join(err, scripts.set("install", buildGyp))
 		set("gypfile", true)
 	}
 	m.replace("scripts", scripts)

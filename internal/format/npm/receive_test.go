@@ -123,6 +123,10 @@ func TestReceive(t *testing.T) {
 	publish := func(tags, version, manifest, file string) string {
 		return `{"_id":"@a/b","name":"@a/b","dist-tags":{` + tags + `},"versions":{"` + version + `":{` + manifest + `}},"access":null,` + attachment(file) + `}`
 	}
+	gyp := func(fields, scripts string) string {
+		body := npmtest.Package{Name: "@a/b", Version: "2.0.0", Fields: fields, Files: map[string][]byte{"binding.gyp": nil}}.Build()
+		return `{"versions":{"2.0.0":{"scripts":` + scripts + `}},"_attachments":{"b-2.0.0.tgz":{"data":"` + base64.StdEncoding.EncodeToString(body) + `"}}}`
+	}
 	const manifest = `"name":"@a/b","version":"2.0.0","dependencies":{"x":"1"}`
 	for _, c := range []struct{ method, path, body, want string }{
 		{"GET", "npm/-/whoami", "", `{"username":"alice"}`},
@@ -189,6 +193,14 @@ func TestReceive(t *testing.T) {
 		{"PUT", "npm/@a/b", publish(``, "../2", manifest, "b-2.0.0.tgz"), `invalid: versions: its version "../2" is no semantic version`},
 		{"PUT", "npm/@a/b", publish(``, "2.0.1", manifest, "b-2.0.1.tgz"), `push b-2.0.1.tgz []; package_file: "b-2.0.1.tgz" is not a valid npm package: the request is about version "2.0.1", and package.json in the tarball says "2.0.0"`},
 		{"PUT", "npm/@a/b", publish(``, "2.0.0", `"dependencies":{}`, "b-2.0.0.tgz"), `push b-2.0.0.tgz []; package_file: "b-2.0.0.tgz" is not a valid npm package: its dependencies differ from those in the request: "x"`},
+		// What yarn 1 makes of an optional dependency that is a plain one too.
+		{"PUT", "npm/@a/b", `{"dist-tags":{},"versions":{"2.0.0":{"name":"@a/b","version":"2.0.0","dependencies":{},"optionalDependencies":{"x":"2"}}},"_attachments":{"b-2.0.0.tgz":{"data":"` +
+			base64.StdEncoding.EncodeToString(npmtest.Package{Name: "@a/b", Version: "2.0.0", Fields: `"dependencies":{"x":"1"},"optionalDependencies":{"x":"2"}`}.Build()) + `"}}}`, "push b-2.0.0.tgz []"},
+		// What bun does not state of a package with a gyp file, and yarn 1 does though it must not.
+		{"PUT", "npm/@a/b", gyp(``, `{}`), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/b", gyp(``, `{"install":"node-gyp rebuild"}`), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/b", gyp(`"gypfile":false`, `{"install":"node-gyp rebuild"}`), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/b", gyp(``, `{"install":"evil"}`), `push b-2.0.0.tgz []; package_file: "b-2.0.0.tgz" is not a valid npm package: its scripts differ from those in the request: "install"`},
 		// What yarn 4 and bun send of a version with build metadata.
 		{"PUT", "npm/@a/b", publish(`"latest":"2.0.0+b.7"`, "2.0.0+b.7", `"name":"@a/b","version":"2.0.0+b.7","dependencies":{"x":"1"}`, "@a/b-2.0.0+b.7.tgz"), "push b-2.0.0+b.7.tgz [latest]"},
 		{"PUT", "npm/@a/b", publish(`"latest":"2.0.0"`, "2.0.0", manifest, "@a/b-2.0.0+b.7.tgz"), "push b-2.0.0+b.7.tgz [latest]"},
