@@ -2,6 +2,8 @@ package rpm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +66,8 @@ const (
 	tagBaseNames     = 1117
 	tagDirNames      = 1118
 	tagLongSize      = 5009
+	tagPayloadDigest = 5092
+	tagDigestKind    = 5093
 	tagPayloadSize   = 5112 // compressed, in packages of RPM 6
 )
 
@@ -170,7 +174,30 @@ func read(ctx context.Context, u format.Upload) (*rpmPackage, error) {
 		return nil, errors.New("both of its headers say how long its payload is unpacked")
 	}
 	p.archiveSize, _ = signature.first(sigLongArchive, sigPayloadSize)
-	return p, p.fill(h)
+	if err := p.fill(h); err != nil {
+		return nil, err
+	}
+	return p, checkPayload(content, h, u.Size)
+}
+
+// kindSHA256 is SHA-256 among the digests of RFC 9580.
+const kindSHA256 = 8
+
+// checkPayload compares the payload with its digest in the header, if there is one:
+// rpm installs nothing else. Packages of before rpm 4.14 have none.
+func checkPayload(r io.ReaderAt, h *header, size int64) error {
+	want := h.string(tagPayloadDigest)
+	if kind, _ := h.first(tagDigestKind); want == "" || kind != kindSHA256 {
+		return nil
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(r, h.end, size-h.end)); err != nil {
+		return err
+	}
+	if have := hex.EncodeToString(sum.Sum(nil)); !strings.EqualFold(want, have) {
+		return errors.New("its payload is damaged: the digest differs")
+	}
+	return nil
 }
 
 // memory is what reading a header may need: the tags that are kept, what is made of
@@ -252,7 +279,7 @@ func knownTypes() map[uint32]uint32 {
 }
 
 func keptTags() map[uint32]bool {
-	kept := set(append(slices.Collect(maps.Keys(textTags)), tagEpoch, tagBuildTime, tagSize, tagLongSize, tagArchiveSize, tagPayloadSize, tagSourcePackage, tagNoSource, tagNoPatch,
+	kept := set(append(slices.Collect(maps.Keys(textTags)), tagEpoch, tagBuildTime, tagSize, tagLongSize, tagArchiveSize, tagPayloadSize, tagPayloadDigest, tagDigestKind, tagSourcePackage, tagNoSource, tagNoPatch,
 		tagOldFileNames, tagFileModes, tagFileFlags, tagDirIndexes, tagBaseNames, tagDirNames, tagChangelogTime, tagChangelogName, tagChangelogText)...)
 	for _, kind := range slices.Concat(dependencyKinds, oldKinds) {
 		kept[kind.names], kept[kind.versions], kept[kind.flags] = true, true, true

@@ -433,6 +433,7 @@ func TestRefuses(t *testing.T) {
 		{"cut in the header", good[:600], "cut off"},
 		{"cut in the payload", good[:len(good)-1], "cut off or damaged"},
 		{"bytes after the payload", append(bytes.Clone(good), 0), "cut off or damaged"},
+		{"a changed payload", at(len(good)-9, good[len(good)-9]+1), "its payload is damaged"},
 		{"no header", at(96, 0), "no magic number"},
 		{"a header of 4 GiB", at(96+12, 0xff, 0xff, 0xff, 0xff), "more than"},
 		{"a changed header", change("It does nothing.", "It does evil. :)"), "the digest differs"},
