@@ -2,9 +2,11 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -49,7 +51,7 @@ func (s *Server) panicked(w *pace.Writer, r *http.Request, v any) {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	s.Log.ErrorContext(r.Context(), "a bug: please report it", "panic", v, "method", r.Method, "path", redact(r.URL.Path), "stack", string(debug.Stack()))
+	s.Log.ErrorContext(r.Context(), "a bug: please report it", "panic", redact(fmt.Sprint(v)), "method", r.Method, "path", redact(r.URL.Path), "stack", string(debug.Stack()))
 	if w.Status != 0 {
 		panic(http.ErrAbortHandler)
 	}
@@ -87,12 +89,15 @@ func (s *Server) trusted(remote string) bool {
 	return false
 }
 
-// redact hides a token that stands in a path.
-func redact(path string) string {
-	rest, ok := strings.CutPrefix(path, "/priv/")
-	if !ok {
-		return path
+// tokens finds the values of tokens; digests are longer.
+var tokens = regexp.MustCompile(`\b[0-9A-Fa-f]{48}\b`)
+
+// redact hides tokens in what is logged: those that stand in a path or in an
+// error, and whatever stands in the place of one.
+func redact(text string) string {
+	if rest, ok := strings.CutPrefix(text, "/priv/"); ok {
+		_, rest, _ = strings.Cut(rest, "/")
+		text = "/priv/[token]/" + rest
 	}
-	_, rest, _ = strings.Cut(rest, "/")
-	return "/priv/[token]/" + rest
+	return tokens.ReplaceAllString(text, "[token]")
 }
