@@ -54,11 +54,31 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.write.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database: %w", judge(err)), d.Close())
+	if err := d.connect(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), d.Close())
 	}
 	return d, nil
 }
+
+// connect makes the first connection. Whatever the busy timeout, SQLite does not
+// always wait for another process that opens or closes the file in this moment:
+// for some of its steps it needs the file for itself.
+func (d *DB) connect(ctx context.Context) error {
+	for deadline := time.Now().Add(busyTimeout); ; {
+		err := judge(d.write.PingContext(ctx))
+		if d.Shared() || !errors.Is(err, repo.ErrUnavailable) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// busyTimeout is how long SQLite waits for other processes.
+const busyTimeout = 10 * time.Second
 
 func open(dsn string) (*DB, error) {
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
@@ -84,7 +104,7 @@ func openPostgres(dsn string) (*DB, error) {
 // commit durable before it returns.
 func openSQLite(path string) (*DB, error) {
 	connect := func(extra string) (*sql.DB, error) {
-		pragmas := "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16384)"
+		pragmas := fmt.Sprintf("_pragma=busy_timeout(%d)", busyTimeout.Milliseconds()) + "&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16384)"
 		c, err := prepareSQLite("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas + extra)
 		if err != nil {
 			return nil, err
