@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packagecloud/internal/client"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 )
 
@@ -61,12 +62,19 @@ func Run(ctx context.Context, version string, args []string) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "package_cloud: interrupted")
 	default:
-		fmt.Fprintln(os.Stderr, "package_cloud:", err)
+		tellError(os.Stderr, err)
 	}
 	if ok {
 		return exit.status
 	}
 	return statusFailed
+}
+
+// tellError writes an error, which may have several lines of ours.
+func tellError(w io.Writer, err error) {
+	for line := range strings.Lines("package_cloud: " + err.Error()) {
+		fmt.Fprintln(w, printable.Text(strings.TrimSuffix(line, "\n")))
+	}
 }
 
 // cli is what the commands share.
@@ -141,12 +149,14 @@ func (c *cli) connect(ctx context.Context) (*client.Client, error) {
 }
 
 // say tells the user how it goes.
-func (c *cli) say(format string, args ...any) {
-	w := c.out
+func (c *cli) say(format string, args ...any) { printable.Fprintf(c.talk(), format, args...) }
+
+// talk is where the user is told how it goes.
+func (c *cli) talk() io.Writer {
 	if c.json {
-		w = c.err
+		return c.err
 	}
-	fmt.Fprintf(w, format, args...)
+	return c.out
 }
 
 // result writes what a command found out, as JSON or for people.
@@ -207,7 +217,7 @@ func refusal(err error) map[string][]string {
 // listFields writes a refusal as scripts know it.
 func listFields(w io.Writer, fields map[string][]string) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		fmt.Fprintf(w, "\t%s: %s\n", name, strings.Join(fields[name], ", "))
+		printable.Fprintf(w, "\t%s: %s\n", name, strings.Join(fields[name], ", "))
 	}
 }
 
@@ -219,8 +229,7 @@ func (c *cli) failed(err error) error {
 		c.say("failed!\n")
 		return err
 	}
-	var b strings.Builder
-	listFields(&b, fields)
-	c.say("error:\n%s", b.String())
+	c.say("error:\n")
+	listFields(c.talk(), fields)
 	return errTold
 }

@@ -38,6 +38,7 @@ type serverKey struct{}
 // The scripts in testdata run the program against a server.
 //
 //	fault METHOD SUFFIX STATUS [late]   the next such request fails; status 0 cuts the connection
+//	answer METHOD SUFFIX FILE           the next such request is answered with a file
 //	requests [sorted]                   writes the requests since the last time to the file requests
 //	sources NAME SIZE...                what a .dsc lists
 //	mode OCTAL FILE                     checks the permissions of a file
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fault":    fault,
+			"answer":   answer,
 			"requests": requests,
 			"sources":  sources,
 			"mode":     mode,
@@ -73,6 +75,10 @@ func fault(ts *testscript.TestScript, _ bool, args []string) {
 	status, err := strconv.Atoi(args[2])
 	ts.Check(err)
 	server(ts).Fail(clienttest.Fault{Method: args[0], Suffix: args[1], Status: status, Late: len(args) > 3, Header: http.Header{}})
+}
+
+func answer(ts *testscript.TestScript, _ bool, args []string) {
+	server(ts).Fail(clienttest.Fault{Method: args[0], Suffix: args[1], Status: http.StatusOK, Body: ts.ReadFile(args[2])})
 }
 
 // requests can sort them, for parallel ones have no order.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packagecloud/internal/client"
+	"packagecloud/internal/printable"
 )
 
 // catalog is the distributions there are, by kind of package.
@@ -48,11 +49,11 @@ func (c *cli) listDistros(ctx context.Context, kind string) error {
 		return errTold
 	}
 	return c.result(all[kind], func(w io.Writer) {
-		fmt.Fprintf(w, "Listing distributions for %s:\n", kind)
+		printable.Fprintf(w, "Listing distributions for %s:\n", kind)
 		for _, d := range all[kind] {
-			fmt.Fprintf(w, "\n    %s (%s):\n\n", d.IndexName, d.DisplayName)
+			printable.Fprintf(w, "\n    %s (%s):\n\n", d.IndexName, d.DisplayName)
 			for _, v := range d.Versions {
-				fmt.Fprintf(w, "        %s (%s)\n", cmp.Or(v.IndexName, "1"), v.DisplayName)
+				printable.Fprintf(w, "        %s (%s)\n", cmp.Or(v.IndexName, "1"), v.DisplayName)
 			}
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"packagecloud/internal/printable"
 )
 
 func keyCommand(c *cli) *cobra.Command {
@@ -51,9 +53,9 @@ func (c *cli) listKeys(ctx context.Context, name string) error {
 		return fmt.Errorf("list the keys of %s: %w", name, err)
 	}
 	return c.result(keys, func(w io.Writer) {
-		fmt.Fprintf(w, "GPG keys for %s:\n\n", name)
+		printable.Fprintf(w, "GPG keys for %s:\n\n", name)
 		for _, k := range keys {
-			fmt.Fprintf(w, "    %s (%s)\n    fingerprint: %s\n    download: %s\n\n", k.Name, k.Type, k.Fingerprint, k.DownloadURL)
+			printable.Fprintf(w, "    %s (%s)\n    fingerprint: %s\n    download: %s\n\n", k.Name, k.Type, k.Fingerprint, k.DownloadURL)
 		}
 	})
 }
@@ -69,7 +71,7 @@ func (c *cli) createKey(ctx context.Context, name, path string) error {
 		return c.failed(err)
 	}
 	c.say("success!\n")
-	return c.result(k, func(w io.Writer) { fmt.Fprintf(w, "    %s\n    fingerprint: %s\n", k.Name, k.Fingerprint) })
+	return c.result(k, func(w io.Writer) { printable.Fprintf(w, "    %s\n    fingerprint: %s\n", k.Name, k.Fingerprint) })
 }
 
 func (c *cli) destroyKey(ctx context.Context, name, keyName string, yes bool) error {

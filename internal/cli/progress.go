@@ -9,6 +9,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
+
+	"packagecloud/internal/printable"
 )
 
 const (
@@ -77,7 +79,7 @@ func (b *board) add(name string, size int64) *mpb.Bar {
 		b.bars = mpb.New(mpb.WithOutput(b.err))
 	}
 	bar := b.bars.AddBar(0,
-		mpb.PrependDecorators(decor.Name(name+" "), decor.CountersKibiByte("% .1f / % .1f")),
+		mpb.PrependDecorators(decor.Name(printable.Text(name)+" "), decor.CountersKibiByte("% .1f / % .1f")),
 		mpb.AppendDecorators(decor.Percentage(), decor.Name(" "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f")))
 	bar.SetTotal(size, false)
 	b.live++

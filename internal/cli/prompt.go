@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"packagecloud/internal/printable"
 )
 
 // prompt asks the user. Its questions go to standard error, so that results
@@ -76,7 +78,7 @@ func (p *prompt) confirm(ctx context.Context, question string) (bool, error) {
 		case text == "y" || text == "n":
 			return text == "y", nil
 		}
-		fmt.Fprintf(p.out, "%s is not a valid selection.\n", text)
+		printable.Fprintf(p.out, "%s is not a valid selection.\n", text)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"packagecloud/internal/client"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 )
 
@@ -207,11 +209,11 @@ func (p *pusher) one(ctx context.Context, r *pushed) {
 	push := client.Push{Path: r.File, DistroID: p.to.id, Distro: p.to.name, Coordinates: p.options.coordinates, Wait: p.options.wait}
 	var err error
 	if extension(r.File) == "dsc" {
-		fmt.Fprintf(&r.talk, "Checking source package %s... ", r.File)
+		printable.Fprintf(&r.talk, "Checking source package %s... ", r.File)
 		push.Sources, err = p.sources(ctx, r, push)
 	}
 	if err == nil {
-		fmt.Fprintf(&r.talk, "Pushing %s... ", r.File)
+		printable.Fprintf(&r.talk, "Pushing %s... ", r.File)
 		var end func()
 		push.Progress, end = p.board.upload(filepath.Base(r.File))
 		r.Package, err = p.api.Push(ctx, p.repository, push)
@@ -246,11 +248,15 @@ func (p *pusher) sources(ctx context.Context, r *pushed, push client.Push) ([]st
 		return nil, err
 	}
 	r.talk.WriteString("success!\n")
+	listed, err := listedFiles(push.Path)
+	if err != nil {
+		return nil, err
+	}
 	var paths []string
 	for _, f := range files {
 		// The server does not choose what else of this machine is sent.
-		if f.Filename != filepath.Base(f.Filename) || f.Filename == "." || f.Filename == ".." {
-			return nil, fmt.Errorf("%s lists %q, which is no file name", push.Path, f.Filename)
+		if f.Filename != filepath.Base(f.Filename) || !listed[f.Filename] {
+			return nil, fmt.Errorf("the server asks for %q, which %s does not list", f.Filename, push.Path)
 		}
 		path := filepath.Join(filepath.Dir(push.Path), f.Filename)
 		info, err := os.Stat(path)
@@ -260,10 +266,34 @@ func (p *pusher) sources(ctx context.Context, r *pushed, push client.Push) ([]st
 		case info.Size() != f.Size:
 			return nil, fmt.Errorf("file %s has size: %d, expected: %d", f.Filename, info.Size(), f.Size)
 		}
-		fmt.Fprintf(&r.talk, "Found DSC package file %s for upload\n", f.Filename)
+		printable.Fprintf(&r.talk, "Found DSC package file %s for upload\n", f.Filename)
 		paths = append(paths, path)
 	}
 	return paths, nil
+}
+
+// maxDsc bounds a .dsc, in bytes, as the server does.
+const maxDsc = 2 << 20
+
+// listedFiles are the names in the fields of a .dsc that list files: each stands
+// on a line of its own behind a digest and a size (dsc(5)).
+func listedFiles(path string) (map[string]bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxDsc))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	listed := make(map[string]bool)
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) == 3 && line[0] == ' ' {
+			listed[words[2]] = true
+		}
+	}
+	return listed, nil
 }
 
 // text is what is said about a file, in whole lines.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 )
 
@@ -62,7 +63,7 @@ func (c *cli) createRepository(ctx context.Context, name string, private bool) e
 	}
 	c.say("success!\n")
 	return c.result(map[string]string{"url": url}, func(w io.Writer) {
-		fmt.Fprintf(w, "Your repository has been created at:\n    %s\n", url)
+		printable.Fprintf(w, "Your repository has been created at:\n    %s\n", url)
 	})
 }
 
@@ -86,7 +87,7 @@ func (c *cli) listRepositories(ctx context.Context) error {
 			if r.Private {
 				access = "private"
 			}
-			fmt.Fprintf(w, "    %s (%s)\n    last push: %s | packages: %s\n\n", r.FullName, access, r.LastPush, r.PackageCount)
+			printable.Fprintf(w, "    %s (%s)\n    last push: %s | packages: %s\n\n", r.FullName, access, r.LastPush, r.PackageCount)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packagecloud/internal/client"
+	"packagecloud/internal/printable"
 )
 
 func masterTokenCommand(c *cli) *cobra.Command {
@@ -83,11 +84,11 @@ func (c *cli) listMasterTokens(ctx context.Context, name string) error {
 		return fmt.Errorf("list the tokens of %s: %w", name, err)
 	}
 	return c.result(tokens, func(w io.Writer) {
-		fmt.Fprintf(w, "Tokens for %s:\n\n", name)
+		printable.Fprintf(w, "Tokens for %s:\n\n", name)
 		for _, t := range tokens {
-			fmt.Fprintf(w, "    %s (%s)\n    read tokens:\n", t.Name, t.Value)
+			printable.Fprintf(w, "    %s (%s)\n    read tokens:\n", t.Name, t.Value)
 			for _, rt := range t.ReadTokens {
-				fmt.Fprintf(w, "        %s (%s)\n", rt.Name, rt.Value)
+				printable.Fprintf(w, "        %s (%s)\n", rt.Name, rt.Value)
 			}
 			fmt.Fprintln(w)
 		}
@@ -106,7 +107,7 @@ func (c *cli) createMasterToken(ctx context.Context, name, tokenName string) err
 	}
 	c.say("success!\n")
 	return c.result(t, func(w io.Writer) {
-		fmt.Fprintf(w, "Master token %s with value %s created\n", t.Name, t.Value)
+		printable.Fprintf(w, "Master token %s with value %s created\n", t.Name, t.Value)
 	})
 }
 
@@ -164,9 +165,9 @@ func (c *cli) listReadTokens(ctx context.Context, name string, master []string) 
 		return &exitError{statusNotFound, fmt.Errorf("couldn't find master token named %s", master[0])}
 	}
 	return c.result(list, func(w io.Writer) {
-		fmt.Fprintf(w, "Read tokens for %s:\n\n", name)
+		printable.Fprintf(w, "Read tokens for %s:\n\n", name)
 		for _, t := range list {
-			fmt.Fprintf(w, "    %s/%s (%s)\n", t.Master, t.Name, t.Value)
+			printable.Fprintf(w, "    %s/%s (%s)\n", t.Master, t.Name, t.Value)
 		}
 	})
 }

@@ -168,11 +168,11 @@ func (a *answer) more() bool {
 // none may lead the token to another host.
 func (c *Client) resolve(path string) (*url.URL, error) {
 	if !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("the server names %q, which is no path", printable(path))
+		return nil, fmt.Errorf("the server names %q, which is no path", shown(path))
 	}
 	u, err := url.Parse(c.URL.String() + path)
 	if err != nil || u.Host != c.URL.Host || u.User != nil {
-		return nil, fmt.Errorf("the server names %q, which is no path", printable(path))
+		return nil, fmt.Errorf("the server names %q, which is no path", shown(path))
 	}
 	return u, nil
 }

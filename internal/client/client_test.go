@@ -185,7 +185,7 @@ func TestErrors(t *testing.T) {
 		{"402", clienttest.Fault{Status: 402, Body: `{"plan":["Upgrade!"]}`}, "the server answered 402 Payment Required: plan: Upgrade!", isHTTP(402)},
 		{"500", clienttest.Fault{Status: 500, Body: `{"error":"Internal error"}`}, "500 Internal Server Error: Internal error", isHTTP(500)},
 		{"redirect", clienttest.Fault{Status: 302, Header: http.Header{"Location": {"https://elsewhere.example.com/"}}}, "redirects to https://elsewhere.example.com/", isHTTP(302)},
-		{"what a terminal obeys", clienttest.Fault{Status: 500, Body: "{\"error\":\"a\\u001b[2Jb\"}"}, "a [2Jb", isHTTP(500)},
+		{"what a terminal obeys", clienttest.Fault{Status: 500, Body: "{\"error\":\"a\\u001b[2Jb\"}"}, `a\x1b[2Jb`, isHTTP(500)},
 		{"the token", clienttest.Fault{Status: 400, Body: `{"error":"bad ` + clienttest.Token + `"}`}, "bad ******", isHTTP(400)},
 	}
 	for _, test := range tests {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode"
 
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 )
 
@@ -112,17 +112,13 @@ func (c *Client) clean(text string) string {
 	if c.Token != "" {
 		text = strings.ReplaceAll(text, c.Token, "******")
 	}
-	return printable(text)
+	return shown(text)
 }
 
-func printable(text string) string {
+// shown is a text that may be long, fit to be shown.
+func shown(text string) string {
 	if len(text) > maxMessage {
 		text = text[:maxMessage] + "..."
 	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
+	return printable.Text(text)
 }

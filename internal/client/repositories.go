@@ -93,13 +93,19 @@ func (c *Client) Repositories(ctx context.Context) ([]Repository, error) {
 	return list, nil
 }
 
-// maxPages bounds how many pages of a list are read.
-const maxPages = 10_000
+const (
+	// maxPages bounds how many pages of a list are read.
+	maxPages = 10_000
+	// maxList bounds the answers of a list together, in bytes: callers keep what
+	// is in them.
+	maxList = 128 << 20
+)
 
 // pages gives the elements of a list, page by page.
 func pages[T any](ctx context.Context, c *Client, path string, query url.Values) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
+		size := 0
 		for number := 1; number <= maxPages; number++ {
 			if number > 1 {
 				query.Set("page", strconv.Itoa(number))
@@ -112,6 +118,10 @@ func pages[T any](ctx context.Context, c *Client, path string, query url.Values)
 			a, err := c.get(ctx, target, &page)
 			if err != nil {
 				yield(none, err)
+				return
+			}
+			if size += len(a.body); size > maxList {
+				yield(none, &localError{fmt.Errorf("the list is longer than %d bytes: ask for a part of it", maxList)})
 				return
 			}
 			for _, v := range page {

@@ -14,6 +14,7 @@ import (
 	"packagecloud/internal/doctor"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/provision"
 )
 
@@ -107,13 +108,13 @@ func printReport(w io.Writer, r *doctor.Report) {
 		if !c.OK {
 			verdict = "not so "
 		}
-		fmt.Fprintf(w, "%s  %s: %s\n", verdict, c.What, c.Detail)
+		printable.Fprintf(w, "%s  %s: %s\n", verdict, c.What, c.Detail)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, "Note:", n)
 	}
 	for _, f := range r.Faults {
-		fmt.Fprintf(w, "BROKEN   %s: %s. To do: %s\n", f.Name, f.What, f.Do)
+		printable.Fprintf(w, "BROKEN   %s: %s. To do: %s\n", f.Name, f.What, f.Do)
 	}
 	if len(r.Faults) == 0 {
 		fmt.Fprintln(w, "All is well.")

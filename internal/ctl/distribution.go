@@ -9,6 +9,7 @@ import (
 
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 )
 
@@ -34,7 +35,7 @@ be pushed to it at once. Servers that run take it in within seconds.`,
 				return err
 			}
 			return o.result(cmd, map[string]any{"id": v.ID, "distribution": v.OS + "/" + v.IndexName}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s/%s was added, its distro_version_id is %d.\n", v.OS, v.IndexName, v.ID)
+				printable.Fprintf(w, "%s/%s was added, its distro_version_id is %d.\n", v.OS, v.IndexName, v.ID)
 			})
 		}),
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 	"packagecloud/internal/sign"
 )
@@ -62,12 +63,12 @@ have only the old key refuse the repository until they have the new one.`,
 				return err
 			}
 			return o.result(cmd, map[string]string{"name": row.Name, "fingerprint": row.Fingerprint}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s is signed by %s from now on.\n", rp.FullName(), row.Fingerprint)
+				printable.Fprintf(w, "%s is signed by %s from now on.\n", rp.FullName(), row.Fingerprint)
 				if expires := k.Expires(); !expires.IsZero() {
-					fmt.Fprintf(w, "This key expires on %s: import it again, prolonged, before that day.\n", expires.Format(time.DateOnly))
+					printable.Fprintf(w, "This key expires on %s: import it again, prolonged, before that day.\n", expires.Format(time.DateOnly))
 				}
 				if !alone {
-					fmt.Fprintf(w, "The key before it signs beside it until you run: packagecloud-ctl retire-key %s\n", rp.FullName())
+					printable.Fprintf(w, "The key before it signs beside it until you run: packagecloud-ctl retire-key %s\n", rp.FullName())
 				}
 			})
 		}),
@@ -101,10 +102,10 @@ The public parts of ended keys stay where they can be fetched.`,
 			}
 			return o.result(cmd, map[string][]string{"retired": prints}, func(w io.Writer) {
 				if len(prints) == 0 {
-					fmt.Fprintf(w, "%s is signed by one key: there is none to end.\n", rp.FullName())
+					printable.Fprintf(w, "%s is signed by one key: there is none to end.\n", rp.FullName())
 				}
 				for _, p := range prints {
-					fmt.Fprintf(w, "%s is not signed by %s any more.\n", rp.FullName(), p)
+					printable.Fprintf(w, "%s is not signed by %s any more.\n", rp.FullName(), p)
 				}
 			})
 		}),

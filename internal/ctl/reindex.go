@@ -9,6 +9,7 @@ import (
 
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 )
 
 func reindexEverythingCommand(o *options) *cobra.Command {
@@ -33,7 +34,7 @@ to go on where it stopped.`,
 				return err
 			}
 			if left < total {
-				fmt.Fprintf(cmd.ErrOrStderr(), "Going on: %d of %d distributions are left from an earlier run.\n", left, total)
+				printable.Fprintf(cmd.ErrOrStderr(), "Going on: %d of %d distributions are left from an earlier run.\n", left, total)
 			}
 			step, end := progress(cmd.ErrOrStderr(), "reindexing")
 			err = reindex(cmd.Context(), n, workers, left, step)
@@ -41,7 +42,7 @@ to go on where it stopped.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d distributions were indexed.\n", left)
+			printable.Fprintf(cmd.ErrOrStderr(), "%d distributions were indexed.\n", left)
 			return refresh(cmd, n)
 		}),
 	}
@@ -58,7 +59,7 @@ func refresh(cmd *cobra.Command, n *node.Node) error {
 		return fmt.Errorf("refresh the headers of what is stored (%d were changed, run the command again to go on): %w", changed, err)
 	}
 	if total > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d stored objects got other headers.\n", changed, total)
+		printable.Fprintf(cmd.ErrOrStderr(), "%d of %d stored objects got other headers.\n", changed, total)
 	}
 	return nil
 }

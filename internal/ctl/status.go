@@ -12,6 +12,7 @@ import (
 
 	"packagecloud/internal/config"
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 	"packagecloud/internal/verify"
 )
@@ -149,21 +150,21 @@ func ask(ctx context.Context, c *config.Config) string {
 }
 
 func (s *status) print(w io.Writer) {
-	fmt.Fprintf(w, "server        %s (%s)\ndatabase      %s\nrepositories  %d\nwaiting       %d changes", s.Server, s.URL, s.Database, s.Repositories, s.Waiting)
+	printable.Fprintf(w, "server        %s (%s)\ndatabase      %s\nrepositories  %d\nwaiting       %d changes", s.Server, s.URL, s.Database, s.Repositories, s.Waiting)
 	if s.OldestWait != "" {
-		fmt.Fprintf(w, ", the oldest for %s", s.OldestWait)
+		printable.Fprintf(w, ", the oldest for %s", s.OldestWait)
 	}
 	fmt.Fprintln(w)
 	if s.Storage != "ok" {
 		fmt.Fprintf(w, "STORAGE       %s\n", s.Storage)
 	}
 	for _, f := range s.Failing {
-		fmt.Fprintf(w, "FAILING       %s/%s, %d times: %s\n", f.Repository, f.Distribution, f.Failures, f.Error)
+		printable.Fprintf(w, "FAILING       %s/%s, %d times: %s\n", f.Repository, f.Distribution, f.Failures, f.Error)
 	}
 	for _, p := range s.Withheld {
-		fmt.Fprintf(w, "WITHHELD      %s/%s: %s is in no index: %s\n              remove it: %s\n", p.Repository, p.Distribution, p.Filename, p.Reason, p.Remove)
+		printable.Fprintf(w, "WITHHELD      %s/%s: %s is in no index: %s\n              remove it: %s\n", p.Repository, p.Distribution, p.Filename, p.Reason, p.Remove)
 	}
 	if more := s.WithheldCount - int64(len(s.Withheld)); more > 0 {
-		fmt.Fprintf(w, "              and %d more: packagecloud-ctl verify names them\n", more)
+		printable.Fprintf(w, "              and %d more: packagecloud-ctl verify names them\n", more)
 	}
 }

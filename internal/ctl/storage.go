@@ -18,6 +18,7 @@ import (
 	"packagecloud/internal/db"
 	"packagecloud/internal/migrate"
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/publish"
 	"packagecloud/internal/repo"
 )
@@ -64,9 +65,9 @@ func printFindings(w io.Writer, findings []s3blob.Finding) {
 		case !f.OK:
 			verdict = "missing"
 		}
-		fmt.Fprintf(w, "%s  %s\n", verdict, f.What)
+		printable.Fprintf(w, "%s  %s\n", verdict, f.What)
 		if f.Detail != "" {
-			fmt.Fprintf(w, "         %s\n", f.Detail)
+			printable.Fprintf(w, "         %s\n", f.Detail)
 		}
 	}
 }
@@ -127,9 +128,9 @@ func runMigration(cmd *cobra.Command, o *options, m *migrate.Migration, next str
 	}{summary, append([]migrate.Problem{}, problems...)}
 	err = o.result(cmd, result, func(w io.Writer) {
 		for _, p := range problems {
-			fmt.Fprintf(w, "%s: %s\n", p.Object, p.What)
+			printable.Fprintf(w, "%s: %s\n", p.Object, p.What)
 		}
-		fmt.Fprintf(w, "%d objects (%d bytes) were copied, %d were there: %d problems\n", summary.Copied, summary.Bytes, summary.Present, len(problems))
+		printable.Fprintf(w, "%d objects (%d bytes) were copied, %d were there: %d problems\n", summary.Copied, summary.Bytes, summary.Present, len(problems))
 	})
 	if err != nil {
 		return err

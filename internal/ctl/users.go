@@ -21,6 +21,7 @@ import (
 	"packagecloud/internal/auth"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
 )
 
@@ -74,9 +75,9 @@ printed, once.`,
 			}
 			return o.result(cmd, news, func(w io.Writer) {
 				for _, m := range news {
-					fmt.Fprintf(w, "%s\t%s\n", m.Name, m.Token)
+					printable.Fprintf(w, "%s\t%s\n", m.Name, m.Token)
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "%d users are as %s says.\n", len(users), path)
+				printable.Fprintf(cmd.ErrOrStderr(), "%d users are as %s says.\n", len(users), path)
 			})
 		}),
 	}
@@ -93,6 +94,9 @@ func readUsers(path string) ([]listedUser, error) {
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&users); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s has a second document, behind a line ---: write one list", path)
 	}
 	var wrong []error
 	seen := make(map[string]bool)

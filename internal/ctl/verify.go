@@ -1,12 +1,12 @@
 package ctl
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"packagecloud/internal/node"
+	"packagecloud/internal/printable"
 	"packagecloud/internal/verify"
 )
 
@@ -36,9 +36,9 @@ It reads only, and may run beside a working server.`,
 			}{summary, problems}
 			err = o.result(cmd, result, func(w io.Writer) {
 				for _, p := range problems {
-					fmt.Fprintf(w, "%s: %s\n", p.Object, p.What)
+					printable.Fprintf(w, "%s: %s\n", p.Object, p.What)
 				}
-				fmt.Fprintf(w, "%d files (%d bytes), %d distributions, %d indexes, %d signatures: %d problems\n",
+				printable.Fprintf(w, "%d files (%d bytes), %d distributions, %d indexes, %d signatures: %d problems\n",
 					summary.Files, summary.Bytes, summary.Scopes, summary.Documents, summary.Signatures, summary.Problems)
 			})
 			if err == nil && len(problems) > 0 {
