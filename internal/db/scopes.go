@@ -161,6 +161,17 @@ func (r Reader) Backlog(ctx context.Context) (int64, time.Time, error) {
 	return n, fromMillis(oldest.Int64), nil
 }
 
+// Rebuilds reports whether everything of a scope waits to be rendered from the
+// rows.
+func (r Reader) Rebuilds(ctx context.Context, scopeID int64) (bool, error) {
+	var rebuilds bool
+	err := r.q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM changes WHERE scope_id = $1 AND kind = 'rebuild')`, scopeID).Scan(&rebuilds)
+	if err != nil {
+		return false, fmt.Errorf("look for changes of scope %d: %w", scopeID, err)
+	}
+	return rebuilds, nil
+}
+
 // LostPackages lists the packages that wait to be published, or to be taken
 // out, without a change that says so. There are none unless rows were lost.
 func (r Reader) LostPackages(ctx context.Context) ([]int64, error) {

@@ -18,11 +18,15 @@ const checkedAtOnce = 200
 // withheld, what they bear after all is let in again, and the changes that say
 // so are recorded before the generation is rendered.
 //
-// It looks at every package of the scope, once for each version of the gate.
+// It looks at every package of the scope, once for each version of the gate, and
+// where everything is rendered again anyway.
 func (g *generation) passGate(ctx context.Context) error {
 	version := format.GateVersion(g.format)
 	if g.scope.Gate >= version {
-		return nil
+		rebuilds, err := g.DB.Rebuilds(ctx, g.scope.ID)
+		if err != nil || !rebuilds {
+			return err
+		}
 	}
 	verdicts, err := g.verdicts(ctx)
 	if err != nil {
