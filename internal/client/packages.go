@@ -22,6 +22,7 @@ type Package struct {
 	Filename     string `json:"filename"`
 	SHA256       string `json:"sha256sum,omitempty"`
 	Indexed      bool   `json:"indexed"`
+	IndexError   string `json:"index_error,omitempty"`
 	Page         string `json:"package_html_url"`
 	URL          string `json:"package_url"`
 }
@@ -86,6 +87,14 @@ const (
 // ErrNotIndexed says that a package was recorded, but cannot be installed yet.
 var ErrNotIndexed = errors.New("the server has the package, but it is not installable yet")
 
+// notIndexed is ErrNotIndexed with what the server says of it.
+func (p *Package) notIndexed() error {
+	if p.IndexError == "" {
+		return ErrNotIndexed
+	}
+	return fmt.Errorf("%w: %s", ErrNotIndexed, p.IndexError)
+}
+
 // awaitIndexed asks until a package is installable, for servers that do not
 // wait themselves.
 func (c *Client) awaitIndexed(ctx context.Context, p *Package) error {
@@ -99,8 +108,11 @@ func (c *Client) awaitIndexed(ctx context.Context, p *Package) error {
 		if p.Indexed {
 			return nil
 		}
+		if p.IndexError != "" {
+			break
+		}
 	}
-	return ErrNotIndexed
+	return p.notIndexed()
 }
 
 // find looks for a package by its file name; nil if there is none.

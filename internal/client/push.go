@@ -67,6 +67,9 @@ func (c *Client) Push(ctx context.Context, r *Repository, p Push) (*Package, err
 	if err != nil {
 		return nil, err
 	}
+	if p.Wait && !pushed.Indexed && pushed.IndexError != "" {
+		return pushed, pushed.notIndexed()
+	}
 	if p.Wait && !pushed.Indexed {
 		return pushed, c.awaitIndexed(ctx, pushed)
 	}

@@ -1,9 +1,28 @@
 package publish
 
-import "context"
+import (
+	"context"
+	"fmt"
+
+	"packagecloud/internal/repo"
+)
+
+// patience is how many publications of a scope may fail before whoever waits for
+// it is told. The first failure may pass, and is tried again after a second.
+const patience = 2
+
+// failing is why the scope cannot be published, where that goes on; nil if it
+// can, as far as is known.
+func (w *Worker) failing(ctx context.Context, scopeID int64) error {
+	s, err := w.DB.ScopeByID(ctx, scopeID)
+	if err != nil || s.Failures < patience {
+		return err
+	}
+	return fmt.Errorf("%w: %s could not be published %d times in a row: %s", repo.ErrUnavailable, s.Distro, s.Failures, s.LastError)
+}
 
 // AwaitScope waits until everything that was recorded for a scope until now is
-// published, and every node knows.
+// published, and every node knows. repo.ErrUnavailable says that it cannot be.
 func (w *Worker) AwaitScope(ctx context.Context, scopeID int64) error {
 	last, err := w.DB.LastChange(ctx, scopeID)
 	if err != nil {
@@ -22,6 +41,9 @@ func (w *Worker) AwaitScope(ctx context.Context, scopeID int64) error {
 			return wait(ctx, nil, Freshness)
 		case !waits:
 			return w.settled(ctx, scopeID)
+		}
+		if err := w.failing(ctx, scopeID); err != nil {
+			return err
 		}
 		if err := wait(ctx, flipped, pollInterval/4); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,3 +202,31 @@ func TestLeaseOrder(t *testing.T) {
 }
 
 var _ publish.Signer = sign.Together{}
+
+// broken cannot store anything.
+type broken struct{ blob.Store }
+
+func (broken) Put(context.Context, string, []byte, blob.Attributes) error {
+	return errors.New("the bucket says no")
+}
+
+// TestAwaitFailing tells whoever waits why the publication fails.
+func TestAwaitFailing(t *testing.T) {
+	s := newSystem(t, dbtest.SQLite(t))
+	w := s.worker(broken{s.blobs})
+	setClock(w, hurried())
+	ctx, stop := context.WithCancel(t.Context())
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		w.Run(ctx, 1)
+	}()
+	p := s.mustPush(one, "a", "1", "x86")
+	for _, err := range []error{w.Await(ctx, p.ID), w.AwaitScope(ctx, p.ScopeID)} {
+		if !errors.Is(err, repo.ErrUnavailable) || !strings.Contains(err.Error(), "the bucket says no") {
+			t.Errorf("who waits is told: %v", err)
+		}
+	}
+	stop()
+	<-finished
+}

@@ -334,7 +334,8 @@ const Freshness = time.Second
 
 // Await waits until a live generation lists a package and every node knows. It
 // returns early, with nil, if the package was deleted, and with a
-// *repo.InvalidError if it was withheld.
+// *repo.InvalidError if it was withheld. repo.ErrUnavailable says that its scope
+// cannot be published.
 func (w *Worker) Await(ctx context.Context, packageID int64) error {
 	for {
 		flipped := w.listen(&w.flipped)
@@ -350,6 +351,9 @@ func (w *Worker) Await(ctx context.Context, packageID int64) error {
 			return wait(ctx, nil, Freshness)
 		case p.Indexed:
 			return w.settled(ctx, p.ScopeID)
+		}
+		if err := w.failing(ctx, p.ScopeID); err != nil {
+			return err
 		}
 		if err := wait(ctx, flipped, pollInterval/4); err != nil {
 			return err

@@ -47,19 +47,21 @@ type fragmentJSON struct {
 // detailsJSON is a package alone.
 type detailsJSON struct {
 	fragmentJSON
-	Repository     string              `json:"repository"`
-	Size           string              `json:"size"`
-	Summary        *string             `json:"summary"`
-	Description    *string             `json:"description"`
-	Dependencies   []repo.Dependencies `json:"dependencies"`
-	MD5            *string             `json:"md5sum"`
-	SHA1           *string             `json:"sha1sum"`
-	SHA512         *string             `json:"sha512sum"`
-	Licenses       []string            `json:"licenses"`
-	RepositoryURL  string              `json:"repository_url"`
-	SelfURL        string              `json:"self_url"`
-	VersionsURL    string              `json:"versions_url"`
-	TotalDownloads int64               `json:"total_downloads_count"`
+	Repository    string              `json:"repository"`
+	Size          string              `json:"size"`
+	Summary       *string             `json:"summary"`
+	Description   *string             `json:"description"`
+	Dependencies  []repo.Dependencies `json:"dependencies"`
+	MD5           *string             `json:"md5sum"`
+	SHA1          *string             `json:"sha1sum"`
+	SHA512        *string             `json:"sha512sum"`
+	Licenses      []string            `json:"licenses"`
+	RepositoryURL string              `json:"repository_url"`
+	SelfURL       string              `json:"self_url"`
+	// IndexError is why the package is not indexed, where publishing fails.
+	IndexError     string `json:"index_error,omitempty"`
+	VersionsURL    string `json:"versions_url"`
+	TotalDownloads int64  `json:"total_downloads_count"`
 }
 
 // orNull is nil for an empty text.
@@ -131,7 +133,19 @@ func (a *API) details(ctx context.Context, r repo.Repository, p *repo.Package) (
 		v.Size += ".0"
 		v.MD5, v.SHA1, v.SHA256, v.SHA512 = nil, nil, nil, nil
 	}
+	if err == nil && !p.Indexed {
+		v.IndexError, err = a.indexError(ctx, p)
+	}
 	return v, err
+}
+
+// indexError is why a package waits, where the publication of its scope fails.
+func (a *API) indexError(ctx context.Context, p *repo.Package) (string, error) {
+	s, err := a.DB.ScopeByID(ctx, p.ScopeID)
+	if err != nil || s.Failures == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%s could not be published %d times in a row, the last time because: %s", s.Distro, s.Failures, s.LastError), nil
 }
 
 // downloadURL is complete in itself: that of a private repository has a read
