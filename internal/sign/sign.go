@@ -178,6 +178,9 @@ func ParsePrivate(data []byte, passphrase Passphrase) (*Key, error) {
 	if signing.PublicKey.Version != 4 {
 		return nil, fmt.Errorf("read private key: OpenPGP version %d keys are not understood by package managers: use a version 4 key", signing.PublicKey.Version)
 	}
+	if err := refused(entity, signing.PublicKey); err != nil {
+		return nil, fmt.Errorf("read private key: %w", err)
+	}
 	if bits, err := signing.PublicKey.BitLength(); err == nil && isRSA(signing.PublicKey) && bits < minRSA {
 		return nil, fmt.Errorf("read private key: RSA keys need at least %d bits, this one has %d", minRSA, bits)
 	}
@@ -222,6 +225,24 @@ func (k *Key) Expires() time.Time {
 		note(signing.PublicKey.CreationTime, signing.SelfSignature)
 	}
 	return first
+}
+
+// refused says why clients of today refuse a key: apt 3.3 and rpm 6 neither take
+// DSA nor anything that vouches for itself by SHA-1.
+func refused(e *openpgp.Entity, signing *packet.PublicKey) error {
+	if e.PrimaryKey.PubKeyAlgo == packet.PubKeyAlgoDSA || signing.PubKeyAlgo == packet.PubKeyAlgoDSA {
+		return errors.New("package managers of today refuse DSA keys: make an RSA key (gpg --quick-generate-key NAME rsa4096 sign never) and import that")
+	}
+	self, _ := e.PrimarySelfSignature()
+	for _, sub := range e.Subkeys {
+		if sub.PublicKey == signing && sub.Sig.Hash == crypto.SHA1 {
+			self = sub.Sig
+		}
+	}
+	if self != nil && self.Hash == crypto.SHA1 {
+		return errors.New("package managers of today refuse keys whose own signature uses SHA-1: make it again (gpg --cert-digest-algo SHA256 --quick-set-expire FINGERPRINT never) and export the key again")
+	}
+	return nil
 }
 
 func isRSA(k *packet.PublicKey) bool {

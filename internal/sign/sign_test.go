@@ -140,6 +140,27 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportRefuses has keys that GnuPG makes and clients of today refuse.
+func TestImportRefuses(t *testing.T) {
+	gpg := tool(t, "gpg")
+	home := t.TempDir()
+	base := []string{"--homedir", home, "--batch", "--pinentry-mode", "loopback", "--passphrase", ""}
+	t.Cleanup(func() { exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() })
+	for _, c := range []struct{ name, algorithm, usage, extra, want string }{
+		{"dsa", "dsa2048", "sign", "SHA256", "DSA"},
+		{"sha1", "rsa2048", "sign", "SHA1", "SHA-1"},
+		{"short", "rsa1024", "sign", "SHA256", "2048 bits"},
+		{"certifies", "rsa2048", "cert", "SHA256", "may sign"},
+		{"good", "rsa2048", "sign", "SHA256", ""},
+	} {
+		run(t, gpg, append(base, "--cert-digest-algo", c.extra, "--quick-generate-key", c.name, c.algorithm, c.usage, "never")...)
+		_, err := ParsePrivate(run(t, gpg, append(base, "--export-secret-keys", c.name)...), nil)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, data := range []string{"", "hello", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxxxx\n-----END PGP PUBLIC KEY BLOCK-----", strings.Repeat("x", maxKey+1)} {
 		if _, err := ParsePublic([]byte(data)); err == nil {
