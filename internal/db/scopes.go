@@ -81,6 +81,16 @@ func (r Reader) ScopesOf(ctx context.Context, repositoryID int64) ([]ScopeState,
 	return collect(ctx, r.q, "scopes", scanScope, `SELECT `+scopeColumns+` FROM scopes s WHERE s.repository_id = $1 ORDER BY s.os, s.version`, repositoryID)
 }
 
+// Filled lists the distribution versions for which a repository has packages.
+func (r Reader) Filled(ctx context.Context, repositoryID int64) ([]repo.DistroVersion, error) {
+	scan := func(s scanner) (v repo.DistroVersion, err error) {
+		return v, s.Scan(&v.ID, &v.OS, &v.Version, &v.Format)
+	}
+	return collect(ctx, r.q, "distributions with packages", scan, `SELECT s.distro_id, s.os, s.version, s.format FROM scopes s
+		WHERE s.repository_id = $1 AND EXISTS (SELECT 1 FROM packages p WHERE p.scope_id = s.id AND p.deleted_at IS NULL)
+		ORDER BY s.os, s.version`, repositoryID)
+}
+
 // EnsureScope finds the scope of a repository for a distribution version, or
 // records it.
 func (t *Tx) EnsureScope(ctx context.Context, repositoryID int64, v repo.DistroVersion) (int64, error) {

@@ -56,6 +56,45 @@ const bundle = "/etc/pki/tls/certs/ca-bundle.crt"
 
 var bundled = map[string]bool{"el": true, "fedora": true, "amazon": true, "ol": true, "scientific": true}
 
+// rpmKey is where the script puts the key for a program that cannot fetch it.
+func (c *call) rpmKey() string { return "/etc/pki/rpm-gpg/RPM-GPG-KEY-" + c.identifier() }
+
+// rpmAccess is how a package manager for rpm is told where a repository is and
+// how to log in there.
+type rpmAccess struct {
+	base, query string // of the URLs, with a token if there is no other way
+	key         string // the URL of the key
+	lines       string // further lines of the section
+}
+
+// rpmAccess knows the ways of each client.
+//
+// All of them read a token in a URL, and dnf writes URLs into logs that every
+// user of the machine can read. It has fields for it, which dnf5 leaves out where
+// it fetches a key. microdnf cannot fetch keys at all (libdnf#1320). The script
+// puts the key beside for these two, and for zypper a file with the credentials.
+func (c *call) rpmAccess(token string) rpmAccess {
+	client := c.parameter("client")
+	a := rpmAccess{base: c.base(""), key: c.base("") + "/gpgkey"}
+	if client == "microdnf" || client == "dnf5" && token != "" {
+		a.key = "file://" + c.rpmKey()
+	}
+	if token == "" {
+		return a
+	}
+	switch client {
+	case "dnf", "dnf5", "microdnf":
+		a.lines = fmt.Sprintf("username=%s\npassword=%s\n", token, auth.Password)
+	case "zypper":
+		a.query = "?credentials=" + c.identifier()
+		a.key += a.query
+	default:
+		a.base = c.base(token)
+		a.key = a.base + "/gpgkey"
+	}
+	return a
+}
+
 // repoFile configures dnf, yum and zypper.
 func (c *call) repoFile() (string, error) {
 	v, err := c.distro("rpm")
@@ -67,11 +106,11 @@ func (c *call) repoFile() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	base := c.base(token)
+	access := c.rpmAccess(token)
 	for _, s := range []struct{ suffix, list string }{{"", "$basearch"}, {"-source", "SRPMS"}} {
 		id := c.identifier() + s.suffix
-		fmt.Fprintf(&b, "[%s]\nname=%s\nbaseurl=%s/%s/%s/%s\nrepo_gpgcheck=1\ngpgcheck=0\nenabled=1\ngpgkey=%s/gpgkey\n",
-			id, id, base, v.OS, v.Version, s.list, base)
+		fmt.Fprintf(&b, "[%s]\nname=%s\nbaseurl=%s/%s/%s/%s%s\nrepo_gpgcheck=1\ngpgcheck=0\nenabled=1\ngpgkey=%s\n%s",
+			id, id, access.base, v.OS, v.Version, s.list, access.query, access.key, access.lines)
 		if c.URL.Scheme == "https" {
 			b.WriteString("sslverify=1\n")
 			if bundled[v.OS] {

@@ -68,10 +68,11 @@ var answers = map[string]struct {
 	"config_file.repo":  {http.MethodGet, "text/repo", (*call).repoFile},
 	"rpm_base_url":      {http.MethodGet, "text/plain; charset=utf-8", (*call).rpmBaseURL},
 	"config_file.npmrc": {http.MethodGet, "text/plain; charset=utf-8", (*call).npmrc},
-	"script.deb.sh":     {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(debScript) }},
-	"script.python.sh":  {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(pythonScript) }},
-	"script.rpm.sh":     {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(rpmScript) }},
-	"script.node.sh":    {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script(nodeScript) }},
+	"summary.text":      {http.MethodGet, "text/plain; charset=utf-8", (*call).summary},
+	"script.deb.sh":     {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script("deb.sh") }},
+	"script.python.sh":  {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script("python.sh") }},
+	"script.rpm.sh":     {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script("rpm.sh") }},
+	"script.node.sh":    {http.MethodGet, "application/x-sh", func(c *call) (string, error) { return c.script("node.sh") }},
 }
 
 // Serve answers a request for one of the names.

@@ -1,38 +1,28 @@
 package install
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
+	"regexp"
 	"strings"
 	"text/template"
 
 	"packagecloud/internal/auth"
-	"packagecloud/internal/repo"
 )
 
-//go:embed scripts/deb.sh
-var debText string
+//go:embed scripts/*.sh
+var scriptFiles embed.FS
 
-//go:embed scripts/rpm.sh
-var rpmText string
+// scripts are named like their files. common.sh and home.sh stand in others.
+var scripts = template.Must(template.New("").Option("missingkey=error").ParseFS(scriptFiles, "scripts/*.sh"))
 
-//go:embed scripts/node.sh
-var nodeText string
+// plain is what may stand in a script, between single quotes or in a comment.
+var plain = regexp.MustCompile(`^[A-Za-z0-9._~:/@%\[\]-]*$`)
 
-//go:embed scripts/python.sh
-var pythonText string
-
-var (
-	debScript    = template.Must(template.New("deb.sh").Option("missingkey=error").Parse(debText))
-	nodeScript   = template.Must(template.New("node.sh").Option("missingkey=error").Parse(nodeText))
-	pythonScript = template.Must(template.New("python.sh").Option("missingkey=error").Parse(pythonText))
-	rpmScript    = template.Must(template.New("rpm.sh").Option("missingkey=error").Parse(rpmText))
-)
-
-// script fills in a script. Everything that goes into it is safe between
-// single quotes: names have no quotes (repo.ValidateRepositoryName), tokens
-// are hexadecimal, and the URL was checked with the configuration.
-func (c *call) script(t *template.Template) (string, error) {
+// script fills in a script. Names, tokens and the URL of the server are plain
+// (repo.ValidateRepositoryName, repo.TokenLength, config); that is checked again
+// here, because what is not would run as root.
+func (c *call) script(name string) (string, error) {
 	token := ""
 	if c.repository.Private {
 		value, err := auth.Reveal(c.Sealer, c.master.Sealed)
@@ -42,16 +32,17 @@ func (c *call) script(t *template.Template) (string, error) {
 		token = value
 	}
 	values := map[string]string{
-		"Repository": c.repository.FullName(), "Identifier": c.identifier(), "Token": token, "Keyring": c.keyring(),
-		"Install": c.URL.JoinPath("install", "repositories", c.repository.Owner, c.repository.Name).String(), "Host": c.URL.Host, "Base": c.base(""),
+		"Repository": c.repository.FullName(), "Identifier": c.identifier(), "Token": token, "Password": auth.Password,
+		"Keyring": c.keyring(), "RPMKey": c.rpmKey(), "Host": c.URL.Host, "Base": c.base(""),
+		"Install": c.URL.JoinPath("install", "repositories", c.repository.Owner, c.repository.Name).String(),
 	}
-	for _, v := range values {
-		if strings.ContainsAny(v, "'\n\\") {
-			return "", fmt.Errorf("%q cannot stand in a script: %w", v, repo.ErrNotFound)
+	for key, v := range values {
+		if !plain.MatchString(v) {
+			return "", fmt.Errorf("write the script: the value of %s cannot stand in it", key)
 		}
 	}
 	var b strings.Builder
-	if err := t.Execute(&b, values); err != nil {
+	if err := scripts.ExecuteTemplate(&b, name, values); err != nil {
 		return "", fmt.Errorf("write the script: %w", err)
 	}
 	return b.String(), nil

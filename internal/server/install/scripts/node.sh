@@ -1,4 +1,5 @@
-#!/bin/bash
+#!/bin/sh
+( # The parentheses make a shell read all of the script before it runs any of it.
 # Configures npm, yarn 1 and pnpm to install packages of {{.Repository}} from
 # {{.Host}}.
 #
@@ -7,43 +8,18 @@
 #   scope       @acme: only packages of this scope come from the repository
 #   force_npm   1: write the file although npm is not installed
 #   unique_id   the name of this machine, for its read token
-set -u
-
-repository='{{.Repository}}'
-install='{{.Install}}'
-token='{{.Token}}'
-
-die() {
-  echo "$*" >&2
-  exit 1
-}
-
-# ask NAME: a part of the configuration of this machine. Credentials are given
-# on stdin, so that no list of processes shows them.
-ask() {
-  local parameter
-  {
-    printf 'url = "%s"\n' "$install/$1"
-    if [ -n "$token" ]; then printf 'user = "%s:"\n' "$token"; fi
-    for parameter in "scope=$scope" "name=$unique_id" source=script; do
-      printf 'data-urlencode = "%s"\n' "${parameter//[\"\\]/}"
-    done
-  } | curl --silent --show-error --fail --location --get --config -
-}
-
-# merge FILE: the configuration in place of lines that set the same keys.
-merge() {
-  local line key kept=
-  if [ -e "$1" ]; then
-    while IFS= read -r line || [ -n "$line" ]; do
-      key=${line%%=*}
-      case $'\n'$configuration in
-        *$'\n'"${key%"${key##*[! ]}"}="*) ;;
-        *) kept+=$line$'\n' ;;
-      esac
-    done < "$1"
-  fi
-  (umask 077 && printf '%s%s\n' "$kept" "$configuration" > "$1.new") && mv "$1.new" "$1"
+#   timeout     how many seconds the server may send nothing, 60 by default
+{{template "common.sh" .}}
+{{template "home.sh" .}}
+# merged FILE: the file, with the configuration in place of lines that set the
+# same keys.
+merged() {
+  awk -v configuration="$stage/config_file.npmrc" '
+    function key(line) { sub(/=.*/, "", line); gsub(/^[ \t]+|[ \t\r]+$/, "", line); return line }
+    BEGIN { while ((getline line < configuration) > 0) { new = new line "\n"; set[key(line)] = 1 } }
+    /=/ && (key($0) in set) { next }
+    { print }
+    END { printf "%s", new }' "$1"
 }
 
 main() {
@@ -51,12 +27,21 @@ main() {
   if [ "${force_npm:-0}" != 1 ] && ! command -v npm > /dev/null; then
     die "npm is not installed. To configure it all the same, set force_npm=1."
   fi
-  local file=${DIR:-$HOME}/.npmrc
-  scope=${scope:-}
-  unique_id=${unique_id:-$(hostname -f 2> /dev/null || hostname)}
-  configuration=$(ask config_file.npmrc) || die "The configuration could not be fetched: curl ended with status $?."
-  merge "$file" || die "Cannot write $file."
-  echo "The repository is set up in $file: packages of $repository can be installed."
+  home
+  npmrc=${DIR:-$HOME}/.npmrc
+  scope=$(clean "${scope:-}") unique_id=$(machine) os=node dist=1
+  begin
+
+  ask_token
+  ask config_file.npmrc "scope=$scope"
+  place=${base#*:}/npm/
+  printf '%s=%s/npm/\n' "${scope:+$scope:}registry" "$base" > "$stage/expected"
+  if [ -n "$read_token" ]; then printf '%s:_authToken=%s\n%s:always-auth=true\n' "$place" "$read_token" "$place" >> "$stage/expected"; fi
+  [ "$(cat "$stage/config_file.npmrc")" = "$(cat "$stage/expected")" ] || other "a configuration of npm"
+  ask_summary
+  replace "$npmrc" merged
+  finish "$npmrc"
 }
 
 main
+)

@@ -1,62 +1,93 @@
-#!/bin/bash
+#!/bin/sh
+( # The parentheses make a shell read all of the script before it runs any of it.
 # Configures pip to install packages of {{.Repository}} from {{.Host}}, for the
 # user who runs it. What it detects can be overridden by the environment:
 #   unique_id   the name of this machine, for its read token
-set -u
-
-repository='{{.Repository}}'
-install='{{.Install}}'
-base='{{.Base}}'
-token='{{.Token}}'
-file=$HOME/.pip/pip.conf
-
-die() {
-  echo "$*" >&2
-  exit 1
+#   timeout     how many seconds the server may send nothing, 60 by default
+{{template "common.sh" .}}
+{{template "home.sh" .}}
+# options FILE [URL]: pip.conf as pip reads it. Without a URL it prints the values
+# of extra-index-url in [global], a line each; with one, the file with the URL
+# among those of [global] and of each section that has its own. A line that has
+# the same URL with other credentials loses it.
+options() {
+  awk -v url="${2:-}" '
+    # bare(u): the URL without credentials, and with a slash at its end.
+    function bare(u) { sub(/:\/\/[^\/@]*@/, "://", u); sub(/\/*$/, "/", u); return u }
+    # others(text): the values in it that are not the URL.
+    function others(text,   v, i, n, all) {
+      n = split(text, v, /[ \t\r]+/)
+      for (i = 1; i <= n; i++) if (v[i] != "" && bare(v[i]) != bare(url)) all = all (all == "" ? "" : " ") v[i]
+      return all
+    }
+    function show(line) { if (url != "") print line }
+    function values(text,   v, i, n) {
+      if (url != "" || section != "global") return
+      n = split(text, v, /[ \t\r]+/)
+      for (i = 1; i <= n; i++) if (v[i] != "") print v[i]
+    }
+    # leave: the end of a section.
+    function leave() { if (section == "global" && !done) { show("extra-index-url = " url); done = 1 } }
+    { indent = match($0, /[^ \t]/) }
+    /^[ \t]*([#;].*)?\r?$/ { show($0); next }
+    # A line further to the right than its option goes on with the value.
+    name != "" && indent > depth {
+      if (name != "extra-index-url") { show($0); next }
+      rest = others($0)
+      if (rest != "") show(sprintf("%" (depth + 3) "s", "") rest)
+      values($0)
+      next
+    }
+    /^[ \t]*\[[^]]*\]/ { leave(); section = $0; sub(/^[ \t]*\[/, "", section); sub(/\].*/, "", section); name = ""; show($0); next }
+    {
+      depth = indent; name = tolower($0); sub(/[=:].*/, "", name); gsub(/^[ \t]+(--)?|^--|[ \t\r]+$/, "", name); gsub(/_/, "-", name)
+      if (name != "extra-index-url" || !match($0, /[=:]/)) { show($0); next }
+      if (section == "global") done = 1
+      text = substr($0, RSTART + 1)
+      show(substr($0, 1, RSTART) " " url)
+      rest = others(text)
+      if (rest != "") show(sprintf("%" (indent + 3) "s", "") rest)
+      values(text)
+    }
+    END { leave(); if (!done && url != "") { print "[global]"; print "extra-index-url = " url } }' "$1"
 }
 
-# read_token asks for the token of this machine. Credentials are given on stdin,
-# so that no list of processes shows them.
-read_token() {
-  {
-    printf 'url = "%s/tokens.text"\n' "$install"
-    printf 'user = "%s:"\n' "$token"
-    printf 'data-urlencode = "name=%s"\n' "${unique_id//[\"\\]/}"
-  } | curl --silent --show-error --fail --config -
-}
-
-# patched FILE LINE: the file with the line in its section [global], once.
-patched() {
-  awk -v line="$2" -v index_url="$base/" '
-    function put() { if (!done) { print line; done = 1 } }
-    # Another line for the same repository had an older token.
-    index($0, substr(index_url, index(index_url, "://") + 3)) { if ($0 ~ /^extra-index-url *=/ || $0 ~ /^[ \t]/) { had = ($0 !~ /^[ \t]/); if (had) put(); next } }
-    /^\[/ { if (inside) put(); inside = ($0 ~ /^\[global\]/) }
-    inside && /^extra-index-url *=/ { sub(/^extra-index-url *= */, ""); print line; if ($0 != "") print "    " $0; done = 1; next }
-    { print }
-    END { if (!done) { if (!inside) print "[global]"; print line } }' "$1"
+# with_url FILE: the file with the URL. A value in a file of the user hides that
+# of the files for all users, so the URLs there are taken over.
+with_url() {
+  options "$1" "$url" > "$stage/made" || return
+  if [ -z "$(options "$1")" ]; then
+    system=
+    for other_file in /etc/xdg/pip/pip.conf /etc/pip.conf; do
+      if [ -r "$other_file" ] && [ -n "$(options "$other_file")" ]; then system=$(options "$other_file"); fi
+    done
+    for value in $system; do
+      options "$stage/made" "$value" > "$stage/more" && mv "$stage/more" "$stage/made" || return
+    done
+    options "$stage/made" "$url" > "$stage/more" && mv "$stage/more" "$stage/made" || return
+  fi
+  cat "$stage/made"
 }
 
 main() {
   command -v curl > /dev/null || die "curl is needed."
-  unique_id=${unique_id:-$(hostname -f 2> /dev/null || hostname)}
-  local url=$base/pypi/simple/ value
-  if [ -n "$token" ]; then
-    value=$(read_token) || die "The server gave no token for $repository."
-    url=${url/:\/\//:\/\/$value:irrelevant@}
-  fi
-  mkdir -p "${file%/*}" || die "Cannot make ${file%/*}."
-  local new
-  new=$(umask 077 && mktemp "$file.XXXXXX") || die "Cannot write beside $file."
-  trap 'rm -f "$new"' EXIT
-  if [ -e "$file" ]; then
-    patched "$file" "extra-index-url = $url" > "$new"
-  else
-    printf '[global]\nextra-index-url = %s\n' "$url" > "$new"
-  fi
-  chmod 0600 "$new" && mv "$new" "$file" || die "Cannot write $file."
-  trap - EXIT
-  echo "The repository is set up in $file: pip finds packages of $repository."
+  home
+  unique_id=$(machine) os=python dist=
+  begin
+
+  ask_token
+  url=${base%%://*}://${read_token:+$read_token:$password@}${base#*://}/pypi/simple/
+  ask_summary
+  # pip reads both files, and takes the value of the second where it has one.
+  pip_conf=$HOME/.pip/pip.conf
+  second=${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf
+  if [ -r "$second" ] && [ -n "$(options "$second")" ]; then pip_conf=$second; fi
+  replace "$pip_conf" with_url
+  for name in PIP_CONFIG_FILE PIP_EXTRA_INDEX_URL VIRTUAL_ENV; do
+    if [ -n "$(printenv "$name")" ]; then say "Note: $name is set here. What it leads to may count more than $pip_conf."; fi
+  done
+  finish "$pip_conf"
 }
 
 main
+)
