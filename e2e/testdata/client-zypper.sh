@@ -1,9 +1,10 @@
 # needs: zypper rpmbuild rpm curl
+# releases: sid
 . "$LIB"
 leap=282 # opensuse/15.6
 create_repository
 # The script takes the first package manager it finds.
-rm -f "$(command -v dnf)" "$(command -v yum)" /etc/zypp/repos.d/* 2> /dev/null || true
+rm -f "$(command -v dnf)" "$(command -v dnf5)" "$(command -v yum)" /etc/zypp/repos.d/* 2> /dev/null || true
 hash -r
 mkdir -p /etc/zypp/repos.d
 zypper=(zypper --non-interactive)
@@ -12,6 +13,12 @@ install_script rpm opensuse 15.6
 grep -q '^repo_gpgcheck=1$' /etc/zypp/repos.d/admin_demo.repo || fail "the metadata is not checked"
 expect 'All repositories have been refreshed' "${zypper[@]}" refresh --force
 refuse "'hello-one' not found" "${zypper[@]}" install hello-one
+
+# zypper of today wants the system to have a package glibc.
+make_rpm glibc 99
+force=
+rpm --help | grep -q -e --force-debian && force=--force-debian
+rpm $force --install --nodeps glibc-99-1.noarch.rpm
 
 make_rpm hello-one 1.0
 push $leap hello-one-1.0-1.noarch.rpm
@@ -41,6 +48,11 @@ remove opensuse/15.6 hello-two-2.0+b1-1.noarch.rpm
 refuse "'hello-two' not found" "${zypper[@]}" install hello-two
 
 if [ "$PRIVATE" = 1 ]; then
-  sed -i 's|//[0-9a-f]*:irrelevant@|//0123456789abcdef0123456789abcdef0123456789abcdef:irrelevant@|' /etc/zypp/repos.d/admin_demo.repo
-  refuse 'not found' "${zypper[@]}" refresh --force
+  credentials=/etc/zypp/credentials.d/admin_demo
+  [ "$(stat -c %a $credentials)" = 600 ] || fail "everybody may read the token in $credentials"
+  cp $credentials saved
+  sed -i 's|^username=.*|username=0123456789abcdef0123456789abcdef0123456789abcdef|' $credentials
+  refuse 'is invalid' "${zypper[@]}" refresh --force
+  cp saved $credentials
+  "${zypper[@]}" refresh --force
 fi

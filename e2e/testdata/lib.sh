@@ -58,10 +58,14 @@ rounds() {
   fail "$1 rounds, and $2 was fetched $n times"
 }
 
+# curl before 7.76 shows no body with an error.
+fail_with_body=--fail-with-body
+curl --help all 2>&1 | grep -q -e --fail-with-body || fail_with_body=--fail
+
 api() {
   local path=$1
   shift
-  curl -sS --fail-with-body -u "$TOKEN:" "$URL/api/v1/$path" "$@"
+  curl -sS $fail_with_body -u "$TOKEN:" "$URL/api/v1/$path" "$@"
 }
 
 create_repository() {

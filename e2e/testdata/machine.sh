@@ -1,0 +1,80 @@
+# The words of the scripts about machines. $state lists folders that a script
+# that fails must leave as they are.
+fault() { curl -sSf "$URL/fault?path=${1:-}&kind=${2:-}"; }
+
+# script TYPE: fetches an install script.
+script() {
+  local url
+  url=$(api repos/admin/demo.json | sed 's/.*"install_script":"\([^"]*\)".*/\1/')
+  curl -fsSL "${url/:package_type/$1}" > "$work/script"
+}
+
+# set_up [NAME=VALUE ...]: runs the script; its end is in $status and $out.
+shell=sh
+set_up() {
+  mkdir -p "$work/tmp"
+  status=0
+  out=$(env TMPDIR="$work/tmp" unique_id=machine timeout=1 "$@" $shell "$work/script" 2>&1 < /dev/null) || status=$?
+}
+
+# look: what there is on the machine.
+look() { find $state -xdev -type d -printf '%p %m\n' -o -printf '%p %m %U:%G %s %T@ %l\n' 2> /dev/null | sort; }
+
+# works WHAT: the last run said that the machine is set up.
+works() {
+  [ "$status" = 0 ] || fail "$1: the script ended with $status: $out"
+  [[ $out == *'is set up'* ]] || fail "$1: the script does not say that it is done: $out"
+  [ -z "$(ls -A "$work/tmp")" ] || fail "$1: the script leaves $(ls -A "$work/tmp")"
+}
+
+# unchanged WHAT [NAME=VALUE ...]: the script fails, says so and changes nothing.
+unchanged() {
+  local what=$1
+  shift
+  look > "$work/before"
+  set_up "$@"
+  echo "+ $what" >&2
+  [ "$status" != 0 ] || fail "$what: the script ended with 0: $out"
+  [[ $out != *'is set up'* ]] || fail "$what: the script says that it is done: $out"
+  [[ $out == *'Nothing was changed on this machine.'* ]] || fail "$what: the script does not say what it did: $out"
+  look | diff "$work/before" - || fail "$what: the script changed that, and said: $out"
+  [ ! -d "$work/tmp" ] || [ -z "$(ls -A "$work/tmp")" ] || fail "$what: the script leaves $(ls -A "$work/tmp")"
+  [ -z "$(echo /canary*)" ] || [ "$(echo /canary*)" = '/canary*' ] || fail "$what: somebody ran what was a name"
+}
+
+# spoiled PATH KIND [NAME=VALUE ...]: the script bears a server that answers so.
+spoiled() {
+  fault "$1" "$2"
+  unchanged "$1 $2" "${@:3}"
+  fault
+}
+
+# killed AT [NAME=VALUE ...]: the script is killed when it is to rename its file
+# number AT.
+killed() {
+  local at=$1
+  shift
+  mkdir -p "$work/shim"
+  printf '#!/bin/sh\necho >> %s/moves\nif [ "$(wc -l < %s/moves)" = %s ]; then kill -9 $PPID; fi\nexec /bin/mv "$@"\n' "$work" "$work" "$at" > "$work/shim/mv"
+  chmod +x "$work/shim/mv"
+  rm -f "$work/moves"
+  set_up PATH="$work/shim:$PATH" "$@"
+  [ "$(wc -l < "$work/moves")" = "$at" ] || fail "it was not killed: $out"
+  rm -rf "$work/tmp"
+}
+
+# What no name may do, as a host name or a distribution.
+hostile=$'x"\noutput = "/canary\n$(touch /canary-a)`touch /canary-b`\'; touch /canary-c; \'\\'
+
+# cover FOLDER FLAGS OPTIONS: an empty file system in place of a folder, until
+# uncover FOLDER. The flags are those of mount(2): 1 read-only, 8 noexec. Small
+# root file systems have no mount(8).
+cover() {
+  mkdir -p "$1"
+  python3 - "$@" << 'PYTHON' || fail "cannot mount over $1"
+import ctypes, sys
+folder, flags, options = sys.argv[1:]
+sys.exit(-ctypes.CDLL(None).mount(b"tmpfs", folder.encode(), b"tmpfs", int(flags), options.encode()))
+PYTHON
+}
+uncover() { python3 -c 'import ctypes, sys; sys.exit(-ctypes.CDLL(None).umount(sys.argv[1].encode()))' "$1"; }
