@@ -13,9 +13,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/therootcompany/xz"
-
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
 )
@@ -27,9 +24,6 @@ const (
 	maxControlMember = 256 << 20
 	// maxControlFiles bounds the files in it.
 	maxControlFiles = 10_000
-	// maxDictionary is the most memory that a compressed stream may ask for: that
-	// of xz -9.
-	maxDictionary = 64 << 20
 )
 
 // binaryPackage is a .deb that has been read.
@@ -59,7 +53,7 @@ func readBinary(ctx context.Context, u format.Upload) (stanza, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := controlFile(ctx, u.Content, control)
+	text, err := controlFile(ctx, u, control)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", control.name, err)
 	}
@@ -183,11 +177,11 @@ func checkData(r io.ReaderAt, data member) error {
 }
 
 // controlFile reads the file "control" out of the control member.
-func controlFile(ctx context.Context, r io.ReaderAt, m member) ([]byte, error) {
+func controlFile(ctx context.Context, u format.Upload, m member) ([]byte, error) {
 	if m.size > maxControlMember {
 		return nil, fmt.Errorf("it has more than %d MiB", maxControlMember>>20)
 	}
-	unpacked, closer, err := decompress(strings.TrimPrefix(m.name, "control.tar"), io.NewSectionReader(r, m.offset, m.size))
+	unpacked, closer, err := decompress(strings.TrimPrefix(m.name, "control.tar"), io.NewSectionReader(u.Content, m.offset, m.size), u.NeedMemory)
 	if err != nil {
 		return nil, err
 	}
@@ -239,32 +233,6 @@ func onlyControl(archive *tar.Reader) (text []byte, err error) {
 		}
 	}
 	return nil, fmt.Errorf("it has more than %d files", maxControlFiles)
-}
-
-// decompress opens one of the compressions of a control member (deb(5)).
-func decompress(suffix string, packed io.Reader) (r io.Reader, closer func(), err error) {
-	nothing := func() {}
-	switch suffix {
-	case "":
-		return packed, nothing, nil
-	case ".gz":
-		r, err = gzip.NewReader(packed)
-		return r, nothing, err
-	case ".xz":
-		x, err := xz.NewReader(packed, maxDictionary)
-		if err != nil {
-			return nil, nothing, err
-		}
-		x.Multistream(false) // as dpkg
-		return x, nothing, nil
-	case ".zst":
-		d, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxDictionary))
-		if err != nil {
-			return nil, nothing, err
-		}
-		return d, d.Close, nil
-	}
-	return nil, nothing, fmt.Errorf("the compression %q is none of gz, xz and zst", suffix)
 }
 
 // Package implements format.Parsed. The file gets the name that dpkg gives it,

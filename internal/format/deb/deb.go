@@ -68,20 +68,20 @@ const plainText = "text/plain; charset=utf-8"
 // Documents implements format.Format. The listings of all and of source are
 // always there, so that every deb and deb-src line works from the first day.
 func (Format) Documents(_ repo.DistroVersion, lists []string) []format.Document {
-	documents := []format.Document{binary(listAll), {
+	documents := []format.Document{packagesOf(listAll), {
 		Name: "main/source/Sources", Kind: kindSources, Lists: [3]string{listSource}, ContentType: plainText, Encodings: served,
 	}}
 	for _, l := range lists {
 		if l != listAll && l != listSource {
-			documents = append(documents, binary(l))
+			documents = append(documents, packagesOf(l))
 		}
 	}
 	return documents
 }
 
-// binary is the listing of a list, together with the packages of the
+// packagesOf is the listing of a list, together with the packages of the
 // architecture all.
-func binary(list string) format.Document {
+func packagesOf(list string) format.Document {
 	lists := [3]string{list, listAll}
 	if strings.HasPrefix(list, listInstaller) {
 		lists[1] = listInstaller + listAll

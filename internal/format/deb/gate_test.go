@@ -242,3 +242,10 @@ func TestGateSeesLists(t *testing.T) {
 		}
 	}
 }
+
+// parse reads an upload, whatever becomes of it.
+func parse(t *testing.T, u format.Upload) {
+	t.Helper()
+	_, err := deb.New().Parse(t.Context(), u)
+	t.Log(err)
+}

@@ -85,7 +85,7 @@ func named(lists []string) []string {
 func isInstallerList(list string) bool { return strings.HasPrefix(list, listInstaller) }
 
 // fallback is the listing that stands for one of a list without packages.
-func fallback(list string) string { return binaryName(binary(list).Lists[1]) }
+func fallback(list string) string { return binaryName(packagesOf(list).Lists[1]) }
 
 // listForms lists the digests of a document, or of the one in its place.
 func listForms(b *bytes.Buffer, name string, documents map[string]format.Rendered, instead string) {
