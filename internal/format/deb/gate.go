@@ -117,8 +117,8 @@ func longest(text []byte) (name string) {
 
 // checkListed refuses a stanza of a kind of document that a client refuses.
 func checkListed(kind string, s stanza) error {
-	for _, name := range []string{"Section", "Source", "Priority", "Package", "Binary", "Architecture"} {
-		if f, ok := s.find(name); ok && len(f.value) > maxWord && !(kind == kindSources && f.name == "Binary") {
+	for _, name := range []string{"Section", "Source", "Package", "Architecture"} {
+		if f, ok := s.find(name); ok && len(f.value) > maxWord {
 			return &fault{f.name, fmt.Sprintf("has %d bytes, and apt can hold no word of more than %d", len(f.value), maxWord)}
 		}
 	}
