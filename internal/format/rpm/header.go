@@ -121,8 +121,9 @@ func readHeader(r io.ReaderAt, offset, size int64, want layout) (*header, error)
 	}
 	sums := []hash.Hash{sha1.New(), sha256.New()}
 	sum := io.MultiWriter(sums[0], sums[1])
-	sum.Write(intro)
-	sum.Write(text)
+	if _, err := sum.Write(append(intro, text...)); err != nil {
+		return nil, err
+	}
 	if err := h.readStore(bufio.NewReaderSize(io.NewSectionReader(r, data, int64(store)), 64<<10), index, want.keep, sum); err != nil {
 		return nil, err
 	}
