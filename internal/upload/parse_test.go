@@ -42,7 +42,7 @@ func (h *hungry) Parse(ctx context.Context, u format.Upload) (format.Parsed, err
 }
 
 // parseAll parses so many files at once and returns what became of each.
-func parseAll(t *testing.T, ctx context.Context, f format.Format, n int) []error {
+func parseAll(ctx context.Context, t *testing.T, f format.Format, n int) []error {
 	t.Helper()
 	blobs, err := fileblob.New(t.TempDir())
 	if err != nil {
@@ -72,7 +72,7 @@ func parseAll(t *testing.T, ctx context.Context, f format.Format, n int) []error
 func TestParsesShareMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hungry{need: parseMemory / 3, takes: time.Second}
-		for _, err := range parseAll(t, t.Context(), h, 20) {
+		for _, err := range parseAll(t.Context(), t, h, 20) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -89,7 +89,7 @@ func TestParsesShareTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hungry{need: parseMemory, takes: 40 * time.Second}
 		read, late := 0, 0
-		for _, err := range parseAll(t, t.Context(), h, 4) {
+		for _, err := range parseAll(t.Context(), t, h, 4) {
 			switch {
 			case err == nil:
 				read++
@@ -105,7 +105,7 @@ func TestParsesShareTime(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		for _, err := range parseAll(t, ctx, h, 4) {
+		for _, err := range parseAll(ctx, t, h, 4) {
 			if !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
@@ -118,7 +118,7 @@ func TestParsesShareTime(t *testing.T) {
 
 // TestTooHungry: what can never be read is refused and not waited for.
 func TestTooHungry(t *testing.T) {
-	for _, err := range parseAll(t, t.Context(), &hungry{need: parseMemory + 1}, 1) {
+	for _, err := range parseAll(t.Context(), t, &hungry{need: parseMemory + 1}, 1) {
 		var invalid *repo.InvalidError
 		if !errors.As(err, &invalid) {
 			t.Errorf("it ends with %v", err)
