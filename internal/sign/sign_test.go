@@ -187,3 +187,32 @@ func FuzzParsePublic(f *testing.F) {
 		}
 	})
 }
+
+// TestSignedEarlier: a signature says that it was made a minute before, for
+// machines whose clocks are behind, but not before its key was.
+func TestSignedEarlier(t *testing.T) {
+	k, err := Generate(Ed25519, "acme/tools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := k.entity.PrimaryKey.CreationTime
+	for _, c := range []struct{ at, want time.Time }{
+		{created.Add(time.Hour), created.Add(time.Hour - time.Minute)},
+		{created.Add(time.Second), created.Add(time.Second)},
+	} {
+		signature, err := Together{k}.DetachSign([]byte("text"), c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made, err := CheckDetached(k.PublicKey(), []byte("text"), signature); err != nil || !made.Equal(c.want) {
+			t.Errorf("made at %s it says %s, want %s (%v)", c.at, made, c.want, err)
+		}
+		text, err := Together{k}.ClearSign([]byte("text\n"), c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, made, err := CheckClear(k.PublicKey(), text); err != nil || !made.Equal(c.want) {
+			t.Errorf("clear-signed at %s it says %s, want %s (%v)", c.at, made, c.want, err)
+		}
+	}
+}

@@ -38,6 +38,25 @@ func (t Together) PublicKey() ([]byte, error) {
 	return JoinPublic(keys...)
 }
 
+// lead is how much earlier than what they sign signatures say that they were
+// made. Verifiers refuse one that by their clock is still to be made (sqv of apt
+// 3.3 by a second), and the clocks of machines differ, and generations are dated
+// up to a second ahead.
+const lead = time.Minute
+
+// moment is the time of signatures of what was made at a time: earlier by lead,
+// if all keys that could sign then could do so already.
+func (t Together) moment(at time.Time) time.Time {
+	early := at.Add(-lead)
+	for _, k := range t {
+		_, now := k.entity.SigningKey(at)
+		if _, before := k.entity.SigningKey(early); now && !before {
+			return at
+		}
+	}
+	return early
+}
+
 // signing are the private keys that sign at a time. A key beside the first may
 // have expired since: it is left out.
 func (t Together) signing(at time.Time) ([]*packet.PrivateKey, error) {
@@ -57,9 +76,10 @@ func (t Together) signing(at time.Time) ([]*packet.PrivateKey, error) {
 	return keys, nil
 }
 
-// ClearSign puts a text into a clear-text signature (RFC 4880, section 7) made
-// at a time.
+// ClearSign puts a text that was made at a time into a clear-text signature (RFC
+// 4880, section 7).
 func (t Together) ClearSign(text []byte, at time.Time) ([]byte, error) {
+	at = t.moment(at)
 	keys, err := t.signing(at)
 	if err != nil {
 		return nil, err
@@ -97,8 +117,10 @@ func withChecksum(signed []byte) ([]byte, error) {
 	return append(signed[:begin:begin], armour...), err
 }
 
-// DetachSign makes an ASCII-armoured signature of a message at a time.
+// DetachSign makes an ASCII-armoured signature of a message that was made at a
+// time.
 func (t Together) DetachSign(message []byte, at time.Time) ([]byte, error) {
+	at = t.moment(at)
 	if _, err := t.signing(at); err != nil {
 		return nil, err
 	}
