@@ -131,6 +131,9 @@ func read(ctx context.Context, u format.Upload) (k kind, c contents, err error) 
 	case len(head) == 512 && bytes.HasPrefix(head[257:], []byte("ustar")):
 		k, archive = kind{".tar"}, content
 	case strings.HasSuffix(u.Filename, ".egg-info"):
+		if err := u.NeedMemory(textMemory * min(u.Size, maxMetadata)); err != nil {
+			return k, c, err
+		}
 		c.metadata, err = limited(content, maxMetadata, "its metadata")
 		return kind{".egg-info"}, c, err
 	default:
@@ -193,6 +196,9 @@ func fromTar(ctx context.Context, u format.Upload, r io.Reader) (raw []byte, err
 		}
 		if raw != nil {
 			return nil, invalid("it has its metadata twice")
+		}
+		if err := u.NeedMemory(textMemory * min(h.Size, maxMetadata)); err != nil {
+			return nil, err
 		}
 		if raw, err = limited(t, maxMetadata, h.Name); err != nil {
 			return nil, err

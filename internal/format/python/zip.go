@@ -37,8 +37,16 @@ func (b *budget) ReadAt(p []byte, at int64) (int, error) {
 
 // fromZip reads the metadata of a wheel, an egg or a zipped source distribution.
 func fromZip(u format.Upload) (k kind, c contents, err error) {
-	if err := checkRecords(u); err != nil {
+	records, err := countRecords(u)
+	if err != nil {
 		return k, c, err
+	}
+	a := archive{files: make(map[string]*zip.File), infos: make(map[string]bool), reserve: u.NeedMemory}
+	if need := recordMemory * records; need > format.UnaskedMemory {
+		if err := u.NeedMemory(need + textMemory*maxMetadata); err != nil {
+			return k, c, err
+		}
+		a.reserve = func(int64) error { return nil }
 	}
 	directory := &budget{u.Content, maxDirectory}
 	z, err := zip.NewReader(directory, u.Size)
@@ -46,7 +54,6 @@ func fromZip(u format.Upload) (k kind, c contents, err error) {
 		return k, c, invalid("it is no sound zip file: %v", err)
 	}
 	directory.left = 1 << 62 // from here on, what is read is bounded by its kind
-	a := archive{files: make(map[string]*zip.File, len(z.File)), infos: make(map[string]bool)}
 	for _, f := range z.File {
 		if err := a.add(f); err != nil {
 			return k, c, err
@@ -64,7 +71,7 @@ func fromZip(u format.Upload) (k kind, c contents, err error) {
 		if c.metadata != nil {
 			return k, c, invalid("it has its metadata twice")
 		}
-		if c.metadata, err = unzip(f, maxMetadata); err != nil {
+		if c.metadata, err = a.unzip(f, maxMetadata); err != nil {
 			return k, c, err
 		}
 	}
@@ -74,40 +81,49 @@ func fromZip(u format.Upload) (k kind, c contents, err error) {
 	return k, c, err
 }
 
-// checkRecords looks at the number of files that a zip file says it has: the
-// reader makes room for so many before it sees them.
-func checkRecords(u format.Upload) error {
+// recordMemory is what a file takes in the memory of who reads the directory, and
+// textMemory each byte of metadata, in bytes.
+const (
+	recordMemory = 600
+	textMemory   = 8
+)
+
+// countRecords is the number of files that a zip file says it has: the reader
+// makes room for so many before it sees them.
+func countRecords(u format.Upload) (int64, error) {
 	const end, locator, most = 22, 20, 1<<16 - 1
 	tail := make([]byte, min(u.Size, end+locator+most))
 	if _, err := u.Content.ReadAt(tail, u.Size-int64(len(tail))); err != nil && err != io.EOF {
-		return err
+		return 0, err
 	}
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
 	if at < 0 || at+end > len(tail) {
-		return invalid("it is no sound zip file: its directory is missing")
+		return 0, invalid("it is no sound zip file: its directory is missing")
 	}
 	records := uint64(binary.LittleEndian.Uint16(tail[at+10:]))
 	if records == most && at >= locator && bytes.HasPrefix(tail[at-locator:], []byte("PK\x06\x07")) {
 		var end64 [56]byte
 		where := binary.LittleEndian.Uint64(tail[at-locator+8:])
 		if where > uint64(u.Size) {
-			return invalid("it is no sound zip file: its directory is missing")
+			return 0, invalid("it is no sound zip file: its directory is missing")
 		}
-		if _, err := u.Content.ReadAt(end64[:], int64(where)); err != nil { //nolint:gosec // not above the size
-			return invalid("it is no sound zip file: %v", err)
+		if _, err := u.Content.ReadAt(end64[:], int64(where)); err != nil {
+			return 0, invalid("it is no sound zip file: %v", err)
 		}
 		records = binary.LittleEndian.Uint64(end64[32:])
 	}
 	if records > maxRecords {
-		return invalid("%v: it has %d files", errBudget, records)
+		return 0, invalid("%v: it has %d files", errBudget, records)
 	}
-	return nil
+	return int64(records), nil
 }
 
 // archive is what a zip file holds.
 type archive struct {
 	files map[string]*zip.File
 	infos map[string]bool // the folders NAME-VERSION.dist-info at the top
+	// reserve asks for the memory that a file takes, if that was not done yet.
+	reserve func(n int64) error
 }
 
 // add takes a file, if installers take it.
@@ -161,10 +177,10 @@ func (a *archive) wheel() (c contents, err error) {
 	case record == nil:
 		return c, invalid("it has no file RECORD beside its METADATA, without which pip cannot install it")
 	}
-	if c.metadata, err = unzip(meta, maxMetadata); err != nil {
+	if c.metadata, err = a.unzip(meta, maxMetadata); err != nil {
 		return c, err
 	}
-	body, err := unzip(text, maxWheel)
+	body, err := a.unzip(text, maxWheel)
 	if err != nil {
 		return c, err
 	}
@@ -172,8 +188,17 @@ func (a *archive) wheel() (c contents, err error) {
 	return c, err
 }
 
-// unzip reads a file, which must not be larger than limit, and checks its sum.
-func unzip(f *zip.File, limit int64) ([]byte, error) {
+// unzip reads a file, which must not be larger than limit, nor than it says, and
+// checks its sum.
+func (a *archive) unzip(f *zip.File, limit int64) ([]byte, error) {
+	if f.UncompressedSize64 < uint64(limit) {
+		limit = int64(f.UncompressedSize64)
+	}
+	if need := textMemory * limit; need > format.UnaskedMemory {
+		if err := a.reserve(need); err != nil {
+			return nil, err
+		}
+	}
 	r, err := f.Open()
 	if err != nil {
 		return nil, invalid("%s cannot be read: %v", clip(f.Name, 100), err)
