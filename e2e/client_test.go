@@ -56,16 +56,7 @@ func (s *instance) call(ctx context.Context, method, path, contentType string, b
 
 // push pushes a package. An error says that nothing was acknowledged.
 func (s *instance) push(ctx context.Context, repository string, distro int, name string, body []byte, query string) (p pushed, err error) {
-	var form bytes.Buffer
-	w := multipart.NewWriter(&form)
-	_ = w.WriteField("package[distro_version_id]", strconv.Itoa(distro))
-	part, err := w.CreateFormFile("package[package_file]", name)
-	if err != nil {
-		return p, err
-	}
-	_, _ = part.Write(body)
-	_ = w.Close()
-	status, answer, err := s.call(ctx, http.MethodPost, "/api/v1/repos/"+repository+"/packages.json"+query, w.FormDataContentType(), &form)
+	status, answer, err := s.pushForm(ctx, repository, distro, name, body, query)
 	if err != nil {
 		return p, err
 	}
@@ -73,6 +64,20 @@ func (s *instance) push(ctx context.Context, repository string, distro int, name
 		return p, fmt.Errorf("push %s: %d %s", name, status, answer)
 	}
 	return p, json.Unmarshal(answer, &p)
+}
+
+// pushForm sends a package and returns what the server says.
+func (s *instance) pushForm(ctx context.Context, repository string, distro int, name string, body []byte, query string) (status int, answer []byte, err error) {
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	_ = w.WriteField("package[distro_version_id]", strconv.Itoa(distro))
+	part, err := w.CreateFormFile("package[package_file]", name)
+	if err != nil {
+		return 0, nil, err
+	}
+	_, _ = part.Write(body)
+	_ = w.Close()
+	return s.call(ctx, http.MethodPost, "/api/v1/repos/"+repository+"/packages.json"+query, w.FormDataContentType(), &form)
 }
 
 // createRepository makes admin/<name>, public.

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +58,7 @@ type instance struct {
 	URL, Token, Data string
 
 	environment []string
+	prefix      []string // before the command line of the server, say prlimit
 	command     *exec.Cmd
 	output      *bytes.Buffer
 }
@@ -93,7 +95,8 @@ func (s *instance) run(t testing.TB) {
 func (s *instance) runCommand(t testing.TB, name string) {
 	t.Helper()
 	s.output = new(bytes.Buffer)
-	s.command = exec.Command(filepath.Join(bin, "packagecloud"), name)
+	line := append(slices.Clone(s.prefix), filepath.Join(bin, "packagecloud"), name)
+	s.command = exec.Command(line[0], line[1:]...)
 	s.command.Env = s.environment
 	// Files, not pipes: a writer of ours must not keep the process waiting.
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
