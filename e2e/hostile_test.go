@@ -53,7 +53,7 @@ func hostile() map[string]struct {
 		"relations":              {el9, of(repeated(1049, 120_000, "a"), repeated(1050, 120_000, ""), numbers(1048, rpmtest.Int32, 120_000))},
 		"relations that overlap": {el9, of(repeated(1047, 1_000_000, "a"), shared)},
 		"metadata of 4 MB":       {python, pytest.Wheel("hostile", "1.0", strings.Repeat("Requires-Dist: hello>=1.0; python_version>'3'\n", 90_000))},
-		"a wheel of many files":  {python, pytest.WheelOf("hostile-1.0", pytest.Metadata("hostile", "1.0", ""), many...)},
+		"a wheel of many files":  {python, pytest.WheelOf("hostile-1.0.dist-info/", pytest.Metadata("hostile", "1.0", ""), many...)},
 		"a package.json of 4 MB": {node1, npmtest.Package{Name: "hostile", Fields: `"dependencies":{` + strings.TrimSuffix(dependencies(100_000), ",") + `}`}.Build()},
 		"a deep package.json":    {node1, npmtest.Package{Name: "deep", Fields: `"x":` + strings.Repeat("[", 2_000_000) + strings.Repeat("]", 2_000_000)}.Build()},
 	}
