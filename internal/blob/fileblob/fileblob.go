@@ -244,7 +244,10 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 	if err := t.store.syncNames(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("store %s: %w", key, err)
 	}
-	if t.committed, err = os.Stat(path); err != nil {
+	switch t.committed, err = os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist): // deleted since
+		t.committed = nil
+	case err != nil:
 		return fmt.Errorf("store %s: %w", key, err)
 	}
 	return nil
