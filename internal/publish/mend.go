@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"packagecloud/internal/db"
+	"packagecloud/internal/repo"
 )
 
 // mend has generations made again whose time is of no use to clients, because
@@ -12,7 +13,7 @@ import (
 func (w *Worker) mend(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := w.Mend(ctx); err != nil && ctx.Err() == nil {
-			w.Log.ErrorContext(ctx, "cannot look for generations of a wrong time", "error", err)
+			w.Log.Log(ctx, repo.LogLevel(err), "cannot look for generations of a wrong time", "error", err)
 		}
 		_ = wait(ctx, nil, mendInterval) // the loop looks at the context
 	}

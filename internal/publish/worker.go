@@ -148,7 +148,7 @@ func (w *Worker) makeKeys(ctx context.Context) {
 			continue
 		}
 		if err != nil && ctx.Err() == nil {
-			w.Log.ErrorContext(ctx, "cannot make a signing key", "error", err)
+			w.Log.Log(ctx, repo.LogLevel(err), "cannot make a signing key", "error", err)
 		}
 		waiting = true
 		if wait(ctx, wake, keysInterval) == nil && !closed(wake) {
