@@ -20,8 +20,9 @@ import (
 	"packagecloud/internal/repo"
 )
 
-// Freshness bounds how long a revoked token, or a repository that was made
-// private, still opens what it did.
+// Freshness bounds how long a token that another process revoked, or a user or
+// repository that it changed, is still what it was: that long after it was read
+// from the database. The node that makes such a change forgets at once (Forget).
 const Freshness = 2 * time.Second
 
 // cached is the number of tokens and of repositories whose meaning is kept in
@@ -41,8 +42,9 @@ func New(d *db.DB) *Auth {
 	return &Auth{db: d, grants: newCache[string, *db.Grant](), repositories: newCache[[2]string, *repo.Repository]()}
 }
 
-// newCache keeps values for Freshness. One that is in use is renewed in the
-// background, so that a busy key never waits for the database.
+// newCache keeps values for Freshness, those of what does not exist too. One that
+// is in use is renewed in the background, so that a busy key never waits for the
+// database. Forget also drops what look-ups under way will find.
 func newCache[K comparable, V any]() *otter.Cache[K, V] {
 	return otter.Must(&otter.Options[K, V]{
 		MaximumSize:       cached,
@@ -181,7 +183,8 @@ func (a *Auth) Manager(ctx context.Context, token string, r repo.Repository) (re
 }
 
 // MayManage reports whether a user may push to, delete from and configure a
-// repository: its owner and its collaborators may.
+// repository: its owner and its collaborators may. Collaborators are not kept in
+// memory: who was removed changes nothing from then on.
 func (a *Auth) MayManage(ctx context.Context, u repo.User, r repo.Repository) (bool, error) {
 	if u.ID == r.OwnerID {
 		return true, nil

@@ -32,9 +32,9 @@ type Ring struct {
 	db        *db.DB
 	sealer    Sealer
 	algorithm sign.Algorithm
-	// opened has private keys by the SHA-256 of their sealed form. Their age has
-	// no bound, and needs none: it is a pure function of those bytes, and which
-	// keys sign is not asked here.
+	// opened has private keys by the SHA-256 of their sealed form, 10,000 at most.
+	// Their age has no bound, and needs none: a key is a pure function of those
+	// bytes, and which keys sign is not asked here.
 	opened *otter.Cache[[sha256.Size]byte, *sign.Key]
 }
 

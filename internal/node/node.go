@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -148,11 +149,13 @@ func (n *Node) Catalog() *distro.Catalog { return n.catalog.get() }
 // ReloadCatalog takes in distributions that were added.
 func (n *Node) ReloadCatalog(ctx context.Context) error { return n.catalog.load(ctx, n.DB) }
 
-// catalog is the built-in list with what an administrator added.
+// catalog is the built-in list with what an administrator added, as of the last
+// load: a server loads it every second. An older one is safe, because packages
+// that were pushed are found by the rows of their scopes, and not by it.
 type catalog struct {
 	mu      sync.Mutex
 	current *distro.Catalog
-	added   int
+	added   []db.AddedRelease
 }
 
 func (c *catalog) get() *distro.Catalog {
@@ -168,13 +171,13 @@ func (c *catalog) load(ctx context.Context, d *db.DB) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current != nil && len(releases) == c.added {
+	if c.current != nil && slices.Equal(releases, c.added) {
 		return nil
 	}
 	added := make([]distro.Added, 0, len(releases))
 	for _, r := range releases {
 		added = append(added, distro.Added{OS: r.OS, OSDisplay: r.OSDisplay, Format: r.Format, Release: r.Release})
 	}
-	c.current, c.added = distro.Builtin().With(added), len(releases)
+	c.current, c.added = distro.Builtin().With(added), releases
 	return nil
 }

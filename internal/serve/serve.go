@@ -36,7 +36,7 @@ const (
 	// collectInterval is how often old files are removed.
 	collectInterval = 5 * time.Minute
 	// reloadInterval is how often distributions that were added are looked for.
-	reloadInterval = 5 * time.Second
+	reloadInterval = time.Second
 	// shutdownTime is how long requests under way may take when the server is
 	// stopped.
 	shutdownTime = 30 * time.Second

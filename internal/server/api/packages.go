@@ -170,7 +170,9 @@ func (a *API) downloadURL(ctx context.Context, r repo.Repository, p *repo.Packag
 // downloadTokenName names the read token in the download URLs of the API.
 const downloadTokenName = "download URLs of the API"
 
-// downloadTokens remembers the read tokens of download URLs by repository.
+// downloadTokens remembers the read tokens of download URLs, one for each
+// repository. None is given out that auth does not know any more, so that one
+// that another node revoked is shown no longer than auth believes in it.
 type downloadTokens struct {
 	mu     *sync.Mutex
 	values map[int64]string
@@ -191,7 +193,6 @@ func (a *API) downloadToken(ctx context.Context, r repo.Repository) (string, err
 	a.downloads.mu.Lock()
 	value := a.downloads.values[r.ID]
 	a.downloads.mu.Unlock()
-	// Another node may have revoked it.
 	if value != "" {
 		if g, err := a.Auth.Grant(ctx, value); err == nil && g.RepositoryID == r.ID {
 			return value, nil

@@ -227,26 +227,41 @@ func (h *Handler) servePackagePage(w http.ResponseWriter, r *http.Request, rp re
 	return h.sendPackage(w, r, f)
 }
 
-// caches hold what requests need. Each is bounded, and only index remembers what
-// does not exist: a client cannot fill the others with names that it makes up.
+// caches hold what requests need. Each has a bound on its size, and only index
+// remembers what does not exist: a client cannot fill the others with names that
+// it makes up. Only live and files have a bound on their age: what the others
+// hold can never change, whoever publishes. Who may have what is not asked here,
+// but of auth.
 type caches struct {
-	// scopes are ids. A scope keeps its id for ever.
+	// scopes are ids. Repositories and scopes are never removed, so that an id
+	// never stands for another one.
 	scopes *otter.Cache[scopeKey, int64]
-	// live are generations by scope id, believed for publish.Freshness.
+	// live are generations by scope id, believed for publish.Freshness after they
+	// were read. Flipped drops that which this node replaced. An older generation
+	// is whole, and its files stay for the grace time.
 	live *otter.Cache[int64, *generation]
-	// objects are the keys of index files stored late, by the id of the file, which
-	// never means another.
-	objects *otter.Cache[int64, string]
+	// objects are the keys of index files stored late.
+	objects *otter.Cache[objectKey, string]
 	// bodies are small objects by key, which stands for their bytes.
 	bodies *otter.Cache[string, []byte]
 	// files are package files by path, believed for fileLife: the bytes of a path
-	// never change, but the package may be deleted.
+	// never change, but the package may be deleted. Its file stays for the grace
+	// time, so that one that was deleted a moment ago may still be sent.
 	files *otter.Cache[fileKey, *db.StoredFile]
 	// documents are rendered documents of a generation, which never change.
+	// Documents are never removed, so that an id never stands for another one.
 	documents *otter.Cache[documentKey, *index.Document]
 	// index are files that are looked up one by one, nil for none of the path. A
 	// generation never changes. It is bounded by bytes, as anybody chooses paths.
 	index *otter.Cache[indexKey, *db.File]
+}
+
+// objectKey is a file of a generation. Its id alone does not do: files of old
+// generations are removed, and SQLite gives the highest id again when its row is
+// gone.
+type objectKey struct {
+	id           int64
+	path, sha256 string
 }
 
 type indexKey struct {
@@ -312,7 +327,7 @@ func newCaches() caches {
 			ExpiryCalculator: otter.ExpiryWriting[fileKey, *db.StoredFile](fileLife),
 			Logger:           &otter.NoopLogger{},
 		}),
-		objects: otter.Must(&otter.Options[int64, string]{MaximumSize: 10_000, Logger: &otter.NoopLogger{}}),
+		objects: otter.Must(&otter.Options[objectKey, string]{MaximumSize: 10_000, Logger: &otter.NoopLogger{}}),
 		bodies: otter.Must(&otter.Options[string, []byte]{
 			MaximumWeight: bodiesSize,
 			Weigher:       func(_ string, body []byte) uint32 { return uint32(len(body)) }, // at most bodyLimit

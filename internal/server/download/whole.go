@@ -29,7 +29,7 @@ func (h *Handler) wholeObject(ctx context.Context, f db.File, store func(context
 	if f.Object != "" {
 		return f.Object, nil
 	}
-	return h.caches.objects.Get(ctx, f.ID, otter.LoaderFunc[int64, string](func(ctx context.Context, _ int64) (string, error) {
+	return h.caches.objects.Get(ctx, objectKey{f.ID, f.Path, f.SHA256}, otter.LoaderFunc[objectKey, string](func(ctx context.Context, _ objectKey) (string, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wholeTime)
 		defer cancel()
 		key, err := store(ctx, f)
