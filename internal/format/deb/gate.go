@@ -23,10 +23,16 @@ const (
 	// under that name, with the epoch in it, and a file system has 255 bytes for
 	// it. The name of a package bounds those of dpkg's files.
 	maxFilename = 240
+	// maxRepeats bounds how often the relations of a package name the same one.
+	// For each of them apt reads all relations of the package again, whenever it
+	// considers the one that is named: 40,000 conflicts with different versions of
+	// it take any installation of it minutes. So do as many provides of a name,
+	// multiplied by the relations that name it.
+	maxRepeats = 200
 )
 
 // gateVersion grows with each change that makes the gate refuse more.
-const gateVersion = 1
+const gateVersion = 2
 
 var (
 	_ format.Gate    = Format{}
@@ -159,9 +165,10 @@ func checkBinary(s stanza) error {
 			return faulty(f, err)
 		}
 	}
+	named := make(map[string]int)
 	for _, r := range binaryRelations {
 		if f, ok := s.find(r.name); ok {
-			if err := checkRelations(r, f.value); err != nil {
+			if err := checkRelations(r, f.value, named); err != nil {
 				return &fault{f.name, "is refused: " + err.Error()}
 			}
 		}

@@ -94,6 +94,11 @@ func TestGate(t *testing.T) {
 		{"Optional: a>=1\n", "its Optional is refused"},
 		{"Depends: " + strings.Repeat("a", many) + "\n", "no word of more than 60000"},
 		{"Provides: a (= 1" + strings.Repeat("0", many) + ")\n", "no word of more than 60000"},
+		// apt-get install, of whatever package, takes minutes with tens of thousands
+		{"Depends: b" + strings.Repeat(", a", 200) + "\n", ""},
+		{"Depends: b" + strings.Repeat(", a", 201) + "\n", `its Depends is refused: the package "a" is named more than 200 times`},
+		{"Provides: b" + strings.Repeat(", v (= 1)", 201) + "\n", `its Provides is refused: the package "v" is named`},
+		{"Depends: b" + strings.Repeat(", a:amd64 | a:i386", 60) + "\nConflicts: b" + strings.Repeat(", a (<< 1)", 90) + "\n", "its Conflicts is refused"},
 		{"Section: " + strings.Repeat("a", many) + "\n", "its Section has 70000 bytes"},
 		{"Source: " + strings.Repeat("a", many) + "\n", "its Source has 70000 bytes"},
 		{"Description: " + strings.Repeat("a", 999_000) + "\n", ""},

@@ -48,8 +48,8 @@ const (
 )
 
 // checkRelations refuses a value that a client refuses. It reads from left to
-// right, once.
-func checkRelations(f relationField, value string) error {
+// right, once. It counts how often each package is named.
+func checkRelations(f relationField, value string, named map[string]int) error {
 	for rest := value; rest != ""; {
 		r, after, err := cutRelation(rest)
 		if err == nil {
@@ -57,6 +57,9 @@ func checkRelations(f relationField, value string) error {
 		}
 		if err != nil {
 			return fmt.Errorf("%q: %w", excerpt(rest), err)
+		}
+		if err := r.count(named); f.dpkg && err != nil {
+			return err
 		}
 		if rest = after; rest == "" && r.end != 0 && f.dpkg {
 			return fmt.Errorf("it ends in %q", r.end)
@@ -169,6 +172,15 @@ func (r *relation) check(f relationField) error {
 	}
 	if err := checkVersion(r.version); err != nil {
 		return fmt.Errorf("the version %q is not valid: %w", excerpt(r.version), err)
+	}
+	return nil
+}
+
+// count refuses a package that is named too often, for whatever architecture.
+func (r *relation) count(named map[string]int) error {
+	name, _, _ := strings.Cut(r.name, ":")
+	if named[name]++; named[name] > maxRepeats {
+		return fmt.Errorf("the package %q is named more than %d times in all relations together, which takes apt minutes", excerpt(name), maxRepeats)
 	}
 	return nil
 }
