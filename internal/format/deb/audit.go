@@ -11,8 +11,11 @@ import (
 )
 
 // Audit implements format.Auditor: it reads Packages or Sources as apt does, one
-// stanza after the other.
+// stanza after the other. apt-file takes any line.
 func (Format) Audit(d format.Document, plain io.Reader, report func(format.Finding)) error {
+	if d.Kind == kindContents {
+		return nil
+	}
 	a := audit{kind: d.Kind, report: report}
 	lines := bufio.NewReaderSize(plain, 64<<10)
 	for {

@@ -47,6 +47,9 @@ func (Format) GateVersion() int { return gateVersion }
 // because of one such stanza.
 func (Format) Check(p *repo.Package, entries []format.Entry) error {
 	for _, e := range entries {
+		if e.Kind == kindContents { // made from the bytes, for apt-file, which takes any line
+			continue
+		}
 		if err := checkEntry(p, e); err != nil {
 			return repo.Invalid("package_file", fmt.Sprintf("%q cannot be published: %v", p.Filename(), err))
 		}

@@ -67,13 +67,19 @@ func release(s format.Snapshot) []byte {
 	writeField(&b, "Components", "main")
 	writeField(&b, "Description", "Packages of "+s.Repository.FullName()+" for "+s.Distro.String())
 	writeField(&b, "Acquire-By-Hash", "yes")
-	// Every listing has the packages of "all" too: apt need not fetch them twice.
+	// Every Packages has the packages of "all" too: apt need not fetch them twice.
+	// Of Contents it fetches that of "all" besides.
 	writeField(&b, "No-Support-for-Architecture-all", "Packages")
 	b.WriteString("SHA256:\n")
 	for _, l := range lists {
 		listForms(&b, binaryName(l), documents, fallback(l))
 	}
 	listForms(&b, "main/source/Sources", documents, "")
+	for _, d := range s.Documents {
+		if d.Kind == kindContents {
+			listForms(&b, d.Name, documents, "")
+		}
+	}
 	return b.Bytes()
 }
 

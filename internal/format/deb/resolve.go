@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	indexPath  = regexp.MustCompile(`^main/((?:debian-installer/)?binary-[a-z0-9-]+/Packages|source/Sources)(\.gz|\.zst)?$`)
-	byHashPath = regexp.MustCompile(`^main/(?:(?:debian-installer/)?binary-[a-z0-9-]+|source)/by-hash/SHA256/([0-9a-f]{64})$`)
+	indexPath  = regexp.MustCompile(`^main/((?:debian-installer/)?binary-[a-z0-9-]+/Packages|source/Sources|Contents-[a-z0-9-]+)(\.gz|\.zst)?$`)
+	byHashPath = regexp.MustCompile(`^main/(?:(?:(?:debian-installer/)?binary-[a-z0-9-]+|source)/)?by-hash/SHA256/([0-9a-f]{64})$`)
 )
 
 // Resolve implements format.Format:
@@ -52,11 +52,14 @@ func resolveIndex(r format.Request, file string) (format.Request, bool) {
 		return r, false
 	}
 	r.ContentType = map[string]string{"": plainText, ".gz": "application/gzip", ".zst": "application/zstd"}[m[2]]
+	if !strings.HasSuffix(m[1], "/Packages") {
+		return r, true
+	}
 	all := binaryName(listAll)
 	if strings.HasPrefix(m[1], listInstaller) {
 		all = binaryName(listInstaller + listAll)
 	}
-	if all += m[2]; m[1] != "source/Sources" && all != file {
+	if all += m[2]; all != file {
 		r.Paths = append(r.Paths, all)
 	}
 	return r, true
