@@ -63,10 +63,14 @@ func (t *Tx) CreateDocument(ctx context.Context, scopeID int64, name, list strin
 // UpdateDocument writes what a document is in a new generation.
 func (t *Tx) UpdateDocument(ctx context.Context, d Document) error {
 	f := &d.Forms
+	changed := int64(0)
+	if !d.ChangedAt.IsZero() {
+		changed = millis(d.ChangedAt)
+	}
 	_, err := t.q.ExecContext(ctx, `
 		UPDATE documents SET changed_at = $2, entries = $3, first = $4, plain_size = $5, plain_sha256 = $6,
 			gzip_size = $7, gzip_sha256 = $8, zstd_size = $9, zstd_sha256 = $10 WHERE id = $1`,
-		d.ID, millis(d.ChangedAt), d.Entries, d.First, f[0].Size, f[0].SHA256, f[1].Size, f[1].SHA256, f[2].Size, f[2].SHA256)
+		d.ID, changed, d.Entries, d.First, f[0].Size, f[0].SHA256, f[1].Size, f[1].SHA256, f[2].Size, f[2].SHA256)
 	if err != nil {
 		return fmt.Errorf("update document %s: %w", d.Name, err)
 	}
@@ -147,6 +151,8 @@ func (t *Tx) ApplyOutcome(ctx context.Context, documentID, generation int64, o *
 
 // Touched is a package that came or went since the live generation.
 type Touched struct {
+	// Contents says that nothing of it changed but the entry of its contents.
+	Contents bool
 	ID       int64
 	List     string
 	Gone     bool // deleted
@@ -157,12 +163,14 @@ type Touched struct {
 // up to one with an id say so.
 func (r Reader) Touched(ctx context.Context, scopeID, last int64) ([]Touched, error) {
 	scan := func(s scanner) (v Touched, err error) {
-		err = s.Scan(&v.ID, &v.List, &v.Gone, &v.Withheld)
+		err = s.Scan(&v.ID, &v.List, &v.Gone, &v.Withheld, &v.Contents)
 		return v, err
 	}
 	return collect(ctx, r.q, "changed packages", scan, `
-		SELECT DISTINCT p.id, p.list, p.deleted_at IS NOT NULL, p.withheld IS NOT NULL FROM changes c JOIN packages p ON p.id = c.package_id
-		WHERE c.scope_id = $1 AND c.kind = 'package' AND c.id <= $2 ORDER BY p.id`, scopeID, last)
+		SELECT p.id, p.list, p.deleted_at IS NOT NULL, p.withheld IS NOT NULL, min(c.kind) = 'contents' AND max(c.kind) = 'contents'
+		FROM changes c JOIN packages p ON p.id = c.package_id
+		WHERE c.scope_id = $1 AND c.kind IN ('package', 'contents') AND c.id <= $2
+		GROUP BY p.id, p.list, p.deleted_at IS NOT NULL, p.withheld IS NOT NULL ORDER BY p.id`, scopeID, last)
 }
 
 // ScopeLists are the lists in which packages of a scope stand.

@@ -9,13 +9,13 @@ import (
 	"packagecloud/internal/repo"
 )
 
-const repositoryColumns = `r.id, r.owner_id, o.name, r.name, r.private, r.created_at, r.updated_at`
+const repositoryColumns = `r.id, r.owner_id, o.name, r.name, r.private, r.contents, r.created_at, r.updated_at`
 
 const repositoryTables = `repositories r JOIN users o ON o.id = r.owner_id`
 
 func scanRepository(s scanner) (r repo.Repository, err error) {
 	var created, updated int64
-	err = s.Scan(&r.ID, &r.OwnerID, &r.Owner, &r.Name, &r.Private, &created, &updated)
+	err = s.Scan(&r.ID, &r.OwnerID, &r.Owner, &r.Name, &r.Private, &r.Contents, &created, &updated)
 	r.CreatedAt, r.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return r, err
 }
@@ -66,7 +66,7 @@ const statusColumns = `
 func scanRepositoryStatus(s scanner) (v RepositoryStatus, err error) {
 	var created, updated int64
 	var pushed sql.NullInt64
-	err = s.Scan(&v.ID, &v.OwnerID, &v.Owner, &v.Name, &v.Private, &created, &updated, &v.Packages, &pushed)
+	err = s.Scan(&v.ID, &v.OwnerID, &v.Owner, &v.Name, &v.Private, &v.Contents, &created, &updated, &v.Packages, &pushed)
 	v.CreatedAt, v.UpdatedAt = fromMillis(created), fromMillis(updated)
 	if pushed.Valid {
 		v.LastPush = fromMillis(pushed.Int64)

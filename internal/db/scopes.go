@@ -16,18 +16,20 @@ type ChangeKind string
 // The kinds of change.
 const (
 	PackageChange ChangeKind = "package" // a package came or went, or its entries changed
-	ListChange    ChangeKind = "list"    // what frames a list changed: its tags
-	Relist        ChangeKind = "relist"  // render the documents of a list from the rows
-	Refresh       ChangeKind = "refresh" // make and sign the entry points anew
-	Rebuild       ChangeKind = "rebuild" // render every document from the rows
-	Recheck       ChangeKind = "recheck" // check the packages by the gate, if it is newer than the one before
+	// ContentsChange says that the files of a package were read.
+	ContentsChange ChangeKind = "contents"
+	ListChange     ChangeKind = "list"    // what frames a list changed: its tags
+	Relist         ChangeKind = "relist"  // render the documents of a list from the rows
+	Refresh        ChangeKind = "refresh" // make and sign the entry points anew
+	Rebuild        ChangeKind = "rebuild" // render every document from the rows
+	Recheck        ChangeKind = "recheck" // check the packages by the gate, if it is newer than the one before
 )
 
 // Change is something that waits to be published.
 type Change struct {
 	ID        int64
 	Kind      ChangeKind
-	PackageID int64  // of a PackageChange
+	PackageID int64  // of a PackageChange or ContentsChange
 	List      string // of a ListChange or Relist
 }
 

@@ -33,6 +33,7 @@ type generation struct {
 	retagged  map[string]bool // lists whose frames changed
 	relisted  map[string]bool // lists to be rendered from the rows
 	documents []*document     // in the order of format.Documents
+	withdrawn []*document     // live ones that the scope has no more
 	files     []db.File       // new ones, stored
 	gone      []string        // paths of files that are no more
 
@@ -50,9 +51,10 @@ type generation struct {
 // document is a document of the scope and what became of it.
 type document struct {
 	format.Document
-	row     db.Document
-	source  source
-	outcome *index.Outcome // nil if it did not change
+	contents bool // it lists the contents of packages
+	row      db.Document
+	source   source
+	outcome  *index.Outcome // nil if it did not change
 }
 
 // publish makes the next generation of a scope. It renders from one snapshot
@@ -150,6 +152,11 @@ func (g *generation) render(ctx context.Context, tx *db.Tx) (err error) {
 			return fmt.Errorf("document %s: %w", d.Name, err)
 		}
 	}
+	for _, d := range g.withdrawn {
+		if err := g.withdraw(ctx, tx, d); err != nil {
+			return fmt.Errorf("withdraw %s: %w", d.Name, err)
+		}
+	}
 	return nil
 }
 
@@ -177,6 +184,45 @@ func (g *generation) layOut(ctx context.Context, tx *db.Tx) error {
 		}
 		g.documents = append(g.documents, d)
 	}
+	more, err := g.layOutContents(ctx, tx, lists, have)
+	if err != nil {
+		return err
+	}
+	return g.create(ctx, append(missing, more...))
+}
+
+// layOutContents finds the documents that list the contents of packages, and
+// returns those that are new. Where the repository has them no more, those that
+// are live are withdrawn.
+func (g *generation) layOutContents(ctx context.Context, tx *db.Tx, lists []string, have map[string]db.Document) (missing []*document, err error) {
+	lister, ok := g.format.(format.ContentsLister)
+	if !ok {
+		return nil, nil
+	}
+	// As of the snapshot: the change that it takes in says that this was chosen.
+	if g.repository, err = tx.RepositoryByID(ctx, g.scope.RepositoryID); err != nil {
+		return nil, err
+	}
+	for _, fd := range lister.ContentsDocuments(g.scope.Distro, lists) {
+		row, ok := have[fd.Name]
+		d := &document{Document: fd, contents: true, row: row}
+		switch {
+		case !g.repository.Contents && !row.ChangedAt.IsZero():
+			g.withdrawn = append(g.withdrawn, d)
+		case !g.repository.Contents:
+		case !ok:
+			d.row = db.Document{Name: fd.Name, List: fd.Lists[0]}
+			missing = append(missing, d)
+			fallthrough
+		default:
+			g.documents = append(g.documents, d)
+		}
+	}
+	return missing, nil
+}
+
+// create records new documents.
+func (g *generation) create(ctx context.Context, missing []*document) error {
 	if len(missing) == 0 {
 		return nil
 	}
@@ -242,7 +288,7 @@ func (g *generation) flip(ctx context.Context, tx *db.Tx) error {
 	if err := g.checkKeys(ctx, tx); err != nil {
 		return err
 	}
-	for _, d := range g.documents {
+	for _, d := range slices.Concat(g.documents, g.withdrawn) {
 		if d.outcome == nil {
 			continue
 		}

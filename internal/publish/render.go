@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
@@ -84,6 +85,18 @@ func (g *generation) vanish(ctx context.Context, tx *db.Tx, d *document) error {
 	if d.row.Entries == 0 {
 		return nil
 	}
+	return g.retire(ctx, tx, d)
+}
+
+// withdraw takes a document out of the generation that the scope has no more. If
+// it comes again it is new.
+func (g *generation) withdraw(ctx context.Context, tx *db.Tx, d *document) error {
+	err := g.retire(ctx, tx, d)
+	d.row.ChangedAt = time.Time{}
+	return err
+}
+
+func (g *generation) retire(ctx context.Context, tx *db.Tx, d *document) error {
 	live, err := tx.LiveSegments(ctx, d.row.ID, index.HeadFirst)
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ func (g *generation) sourceOf(tx *db.Tx, d *document) source {
 	if d.Names {
 		return names{tx, g, d}
 	}
-	return packages{tx, d.listed(g), d.Kind, format.Located(g.format, g.URL, g.repository)}
+	return packages{tx, d.listed(g), d.Kind, d.contents, format.Located(g.format, g.URL, g.repository)}
 }
 
 // listed selects the packages of a document.
@@ -37,12 +37,17 @@ type packages struct {
 	tx   *db.Tx
 	list db.Listed
 	kind string
+	// contents says that it lists the contents of packages.
+	contents bool
 	// located completes the text of an entry.
 	located func(text []byte) []byte
 }
 
 func (p packages) touched(g *generation) (ids []int64) {
 	for _, t := range g.touched {
+		if t.Contents && !p.contents {
+			continue
+		}
 		if t.List != "" && slices.Contains(p.list.Lists[:], t.List) {
 			ids = append(ids, t.ID)
 		}

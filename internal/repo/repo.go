@@ -21,11 +21,14 @@ type User struct {
 
 // Repository holds packages of all types and distributions together.
 type Repository struct {
-	ID        int64
-	OwnerID   int64
-	Owner     string // User.Name of the owner
-	Name      string
-	Private   bool
+	ID      int64
+	OwnerID int64
+	Owner   string // User.Name of the owner
+	Name    string
+	Private bool
+	// Contents says that its indexes tell which files its packages install, in
+	// the formats that can (format.ContentsLister).
+	Contents  bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

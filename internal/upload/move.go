@@ -118,6 +118,9 @@ func (m *move) copy(ctx context.Context, tx *db.Tx, p *repo.Package) error {
 	if err := tx.CopyPackage(ctx, m.from.ID, p); err != nil {
 		return err
 	}
+	if err := awaitContents(ctx, tx, m.format, p); err != nil {
+		return err
+	}
 	var entries []format.Entry
 	if same {
 		entries, err = tx.PackageEntries(ctx, m.from.ID)

@@ -45,6 +45,9 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 	if err := tx.InsertPackage(ctx, r.pkg, r.push.User.ID); err != nil {
 		return err
 	}
+	if err := awaitContents(ctx, tx, r.format, r.pkg); err != nil {
+		return err
+	}
 	entries, err := r.parsed.Entries(format.Listing{Distro: r.push.Distro, Files: r.pkg.Files, Time: r.pkg.CreatedAt})
 	if err != nil {
 		return err

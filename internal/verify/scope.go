@@ -83,7 +83,12 @@ func (s *scope) documents(ctx context.Context) error {
 		}
 	}
 	slices.Sort(lists)
-	for _, d := range s.format.Documents(s.state.Distro, slices.Compact(lists)) {
+	lists = slices.Compact(lists)
+	contents, err := s.contents(ctx, lists, have)
+	if err != nil {
+		return err
+	}
+	for _, d := range slices.Concat(s.format.Documents(s.state.Distro, lists), contents) {
 		row, ok := have[d.Name]
 		if !ok {
 			s.report(s.name+"/"+d.Name, "was never published: run packagecloud-ctl reindex-everything")
@@ -95,6 +100,23 @@ func (s *scope) documents(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// contents are the documents that list the contents of packages: those that are
+// live, and those that should be. What was just chosen may wait to be published.
+func (s *scope) contents(ctx context.Context, lists []string, have map[string]db.Document) ([]format.Document, error) {
+	lister, ok := s.format.(format.ContentsLister)
+	if !ok {
+		return nil, nil
+	}
+	waits, err := s.tx.Changes(ctx, s.state.ID, 1)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(lister.ContentsDocuments(s.state.Distro, lists), func(d format.Document) bool {
+		_, live := have[d.Name]
+		return !live && (!s.repository.Contents || len(waits) > 0)
+	}), nil
 }
 
 // document compares segments with the rows they stand for, and the sums of
