@@ -45,7 +45,7 @@ on the same database and storage, and may run beside a working server.`,
 	root.PersistentFlags().BoolVar(&o.json, "json", false, "write results as JSON")
 	root.AddCommand(
 		reconfigureCommand(o), statusCommand(o), loadUsersCommand(o), encryptPasswordCommand(), resetPasswordCommand(o),
-		resetTokenCommand(o), reindexEverythingCommand(o), verifyCommand(o), addDistributionCommand(o), importKeyCommand(o), retireKeyCommand(o), setOriginCommand(o), restartCommand(o),
+		resetTokenCommand(o), reindexEverythingCommand(o), verifyCommand(o), addDistributionCommand(o), importKeyCommand(o), retireKeyCommand(o), setOriginCommand(o), setContentsCommand(o), restartCommand(o),
 		generateCloudFrontSecretCommand(o), bootstrapCloudFrontCommand(o), reconfigureCloudFrontDistributionCommand(o),
 		setupCloudFrontCommand(o), migrateCloudFrontAccessCommand(o), cloudFrontPermissionsCommand(o),
 		checkStorageCommand(o), migrateStorageCommand(o),

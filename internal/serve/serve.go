@@ -120,6 +120,9 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 	wg.Go(func() { reload(background, n) })
 	wg.Go(func() { tidy(background, n) })
 	wg.Go(func() { n.Uploader.Owning(background, func(files int, err error) { ownReport(n.Log, files, err) }) })
+	wg.Go(func() {
+		n.Uploader.ReadingContents(background, func(p *repo.Package, err error) { contentsReport(background, n, p, err) })
+	})
 	defer wg.Wait()
 	defer stop()
 
@@ -218,6 +221,20 @@ func ownReport(log *slog.Logger, files int, err error) {
 	if err != nil {
 		log.Error("some package files have no object of their own yet, which is tried again", "error", err)
 	}
+}
+
+// contentsReport tells why the files of a package, or of some, are not listed.
+func contentsReport(ctx context.Context, n *node.Node, p *repo.Package, err error) {
+	if p == nil {
+		n.Log.ErrorContext(ctx, "the files of some packages could not be read to be listed, which is tried again", "error", err)
+		return
+	}
+	repository := fmt.Sprint(p.RepositoryID)
+	if r, rerr := n.DB.RepositoryByID(ctx, p.RepositoryID); rerr == nil {
+		repository = r.FullName()
+	}
+	n.Log.WarnContext(ctx, "the files of a package cannot be listed: Contents is without them", "repository", repository,
+		"distribution", p.Distro.String(), "file", p.Filename(), "reason", err)
 }
 
 // writePID writes the process id where packagecloud-ctl restart looks for it.
