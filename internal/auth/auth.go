@@ -107,11 +107,13 @@ func (a *Auth) Grant(ctx context.Context, token string) (db.Grant, error) {
 	return *g, nil
 }
 
-// Repository finds a repository by owner and name.
+// Repository finds a repository by owner and name. One that does not exist is a
+// private one without an ID: MayRead, Manager and MayManage refuse it to everybody,
+// as they refuse a private one, so that nobody can tell which of the two it is.
 func (a *Auth) Repository(ctx context.Context, owner, name string) (repo.Repository, error) {
-	missing := fmt.Errorf("repository %.100q/%.100q: %w", owner, name, repo.ErrNotFound)
+	hidden := repo.Repository{Owner: owner, Name: name, Private: true}
 	if !repo.IsName(owner) || !repo.IsName(name) {
-		return repo.Repository{}, missing
+		return hidden, nil
 	}
 	r, err := load(ctx, a.repositories, [2]string{owner, name}, func(ctx context.Context, key [2]string) (*repo.Repository, error) {
 		r, err := a.db.Repository(ctx, key[0], key[1])
@@ -124,7 +126,7 @@ func (a *Auth) Repository(ctx context.Context, owner, name string) (repo.Reposit
 		return repo.Repository{}, fmt.Errorf("look for repository %s/%s: %w", owner, name, err)
 	}
 	if r == nil {
-		return repo.Repository{}, missing
+		return hidden, nil
 	}
 	return *r, nil
 }
@@ -163,7 +165,13 @@ func (a *Auth) MayRead(ctx context.Context, token string, r repo.Repository) err
 // Manager finds the user of an API token, who must be allowed to push to a
 // repository. The errors tell why not, as those of MayRead do.
 func (a *Auth) Manager(ctx context.Context, token string, r repo.Repository) (repo.User, error) {
+	if token == "" {
+		return repo.User{}, repo.ErrUnauthenticated
+	}
 	g, err := a.Grant(ctx, token)
+	if errors.Is(err, repo.ErrUnauthenticated) && r.Private {
+		return repo.User{}, fmt.Errorf("repository %.100q: %w", r.FullName(), repo.ErrNotFound)
+	}
 	if err != nil {
 		return repo.User{}, err
 	}
@@ -177,7 +185,7 @@ func (a *Auth) Manager(ctx context.Context, token string, r repo.Repository) (re
 	case may:
 		return g.User, nil
 	case r.Private && (g.Kind != db.ReadToken || g.RepositoryID != r.ID):
-		return repo.User{}, fmt.Errorf("repository %s: %w", r.FullName(), repo.ErrNotFound)
+		return repo.User{}, fmt.Errorf("repository %.100q: %w", r.FullName(), repo.ErrNotFound)
 	}
 	return repo.User{}, fmt.Errorf("%w: this token may not change %s", repo.ErrForbidden, r.FullName())
 }

@@ -13,7 +13,10 @@ import (
 
 // noPassword is what the password of an unknown user is compared with, so that
 // it takes as long to refuse as that of a known one.
-var noPassword = []byte("$2a$10$7EqJtq98hPqEX7fNZaFWoOa0hYw6gq9nq7w7sQXn8W8H9z6q1kq3K")
+var noPassword = []byte("$2a$10$lO.wgTl4GGuLM9FEENjSnesCY9wZsANSO6gF.7jQHc6vXU.v9hSwa")
+
+// PasswordCost is what bcrypt spends on a password.
+const PasswordCost = bcrypt.DefaultCost
 
 // maxPassword is what bcrypt takes, in bytes.
 const maxPassword = 72

@@ -226,7 +226,7 @@ func encrypt(password string) (string, error) {
 	if len(password) < 8 {
 		return "", errors.New("the password is too short: use 8 characters or more")
 	}
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), auth.PasswordCost)
 	if err != nil {
 		return "", fmt.Errorf("encrypt the password: %w", err)
 	}
