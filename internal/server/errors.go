@@ -88,7 +88,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // failed logs a failure of ours: one that passes by itself is a warning, and
 // one that somebody must see to an error.
 func (s *Server) failed(r *http.Request, level slog.Level, status int, err error) {
-	s.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", redact(r.URL.Path), "status", status, "error", redact(err.Error()))
+	s.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", repo.Redact(r.URL.Path), "status", status, "error", repo.Redact(err.Error()))
 }
 
 // tell answers a package manager with an error, in its own way if it has one.

@@ -6,12 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"packagecloud/internal/pace"
+	"packagecloud/internal/repo"
 )
 
 // contentPolicy is for whatever is no page of ours: users write it. Where a browser
@@ -38,8 +38,8 @@ func (s *Server) protect(next http.Handler) http.Handler {
 			if v := recover(); v != nil {
 				s.panicked(sender, r, v)
 			}
-			s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", redact(r.URL.Path), "status", sender.Status,
-				"bytes", sender.Sent, "client", r.RemoteAddr, "agent", r.UserAgent(), "took", time.Since(start))
+			s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", repo.Redact(r.URL.Path), "status", sender.Status,
+				"bytes", sender.Sent, "client", r.RemoteAddr, "agent", repo.Redact(r.UserAgent()), "took", time.Since(start))
 		}()
 		next.ServeHTTP(sender, r)
 	})
@@ -51,7 +51,7 @@ func (s *Server) panicked(w *pace.Writer, r *http.Request, v any) {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	s.Log.ErrorContext(r.Context(), "a bug: please report it", "panic", redact(fmt.Sprint(v)), "method", r.Method, "path", redact(r.URL.Path), "stack", string(debug.Stack()))
+	s.Log.ErrorContext(r.Context(), "a bug: please report it", "panic", repo.Redact(fmt.Sprint(v)), "method", r.Method, "path", repo.Redact(r.URL.Path), "stack", repo.Redact(string(debug.Stack())))
 	if w.Status != 0 {
 		panic(http.ErrAbortHandler)
 	}
@@ -87,17 +87,4 @@ func (s *Server) trusted(remote string) bool {
 		}
 	}
 	return false
-}
-
-// tokens finds the values of tokens; digests are longer.
-var tokens = regexp.MustCompile(`\b[0-9A-Fa-f]{48}\b`)
-
-// redact hides tokens in what is logged: those that stand in a path or in an
-// error, and whatever stands in the place of one.
-func redact(text string) string {
-	if rest, ok := strings.CutPrefix(text, "/priv/"); ok {
-		_, rest, _ = strings.Cut(rest, "/")
-		text = "/priv/[token]/" + rest
-	}
-	return tokens.ReplaceAllString(text, "[token]")
 }
