@@ -38,8 +38,12 @@ type Collector struct {
 	// went live, and its bytes after the last package with them is gone.
 	PackageGrace time.Duration
 	Log          *slog.Logger
-	// Now is the clock.
+	// Now is the clock of this machine.
 	Now func() time.Time
+	// Clock is the clock that ages are told by; nil means db.Reader.Clock. It is
+	// that of PostgreSQL where nodes share it, so that a node whose own clock is
+	// ahead removes nothing early.
+	Clock func(ctx context.Context, r db.Reader) (time.Time, error)
 }
 
 // Removed counts what was removed.
@@ -53,11 +57,17 @@ func (c *Collector) Run(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	var swept time.Time
+	var watch watch
+	started := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+		if ahead := watch.ahead(c.Now(), time.Since(started)); ahead > 0 {
+			c.Log.WarnContext(ctx, "no garbage is collected, because the clock was set ahead: if it is right now, restart the server, or wait", "ahead", ahead, "wait", orphanAge)
+			continue
 		}
 		removed, err := c.Collect(ctx)
 		if err == nil && c.Now().Sub(swept) > 24*time.Hour {
@@ -72,6 +82,13 @@ func (c *Collector) Run(ctx context.Context, interval time.Duration) {
 				"packages", removed.Packages, "blobs", removed.Blobs, "orphans", removed.Orphans)
 		}
 	}
+}
+
+func (c *Collector) clock(ctx context.Context, r db.Reader) (time.Time, error) {
+	if c.Clock != nil {
+		return c.Clock(ctx, r)
+	}
+	return r.Clock(ctx, c.Now())
 }
 
 // Collect removes what is due.
@@ -96,7 +113,11 @@ func (c *Collector) Collect(ctx context.Context) (r Removed, err error) {
 
 // files removes index files of old generations.
 func (c *Collector) files(ctx context.Context) (int, error) {
-	files, err := c.DB.RetiredFiles(ctx, c.Now().Add(-c.IndexGrace), batch)
+	now, err := c.clock(ctx, c.DB.Reader)
+	if err != nil {
+		return 0, err
+	}
+	files, err := c.DB.RetiredFiles(ctx, now.Add(-c.IndexGrace), batch)
 	if err != nil || len(files) == 0 {
 		return 0, err
 	}
@@ -120,7 +141,11 @@ func (c *Collector) files(ctx context.Context) (int, error) {
 
 // segments removes segments that only old generations have.
 func (c *Collector) segments(ctx context.Context) (int, error) {
-	segments, err := c.DB.RetiredSegments(ctx, c.Now().Add(-c.IndexGrace), batch)
+	now, err := c.clock(ctx, c.DB.Reader)
+	if err != nil {
+		return 0, err
+	}
+	segments, err := c.DB.RetiredSegments(ctx, now.Add(-c.IndexGrace), batch)
 	if err != nil || len(segments) == 0 {
 		return 0, err
 	}
@@ -150,8 +175,11 @@ func (c *Collector) remove(ctx context.Context, key string) error {
 
 // packages forgets deleted packages and dooms bytes that nobody refers to now.
 func (c *Collector) packages(ctx context.Context) (n int, err error) {
-	now := c.Now()
-	err = c.DB.Update(ctx, func(tx *db.Tx) (err error) {
+	err = c.DB.Update(ctx, func(tx *db.Tx) error {
+		now, err := c.clock(ctx, tx.Reader)
+		if err != nil {
+			return err
+		}
 		n, err = tx.ForgetPackages(ctx, now.Add(-c.PackageGrace), batch, now)
 		return err
 	})
@@ -163,7 +191,11 @@ func (c *Collector) packages(ctx context.Context) (n int, err error) {
 func (c *Collector) blobs(ctx context.Context) (n int, err error) {
 	err = c.DB.Update(ctx, func(tx *db.Tx) error {
 		n = 0
-		blobs, err := tx.DoomedBlobs(ctx, c.Now().Add(-c.PackageGrace), batch)
+		now, err := c.clock(ctx, tx.Reader)
+		if err != nil {
+			return err
+		}
+		blobs, err := tx.DoomedBlobs(ctx, now.Add(-c.PackageGrace), batch)
 		if err != nil {
 			return err
 		}
@@ -185,11 +217,15 @@ func (c *Collector) blobs(ctx context.Context) (n int, err error) {
 // removed: their names are never used again. Package files are given a doomed
 // row and go the way of all others, because an upload may claim them.
 func (c *Collector) Sweep(ctx context.Context) (n int, err error) {
+	now, err := c.clock(ctx, c.DB.Reader)
+	if err != nil {
+		return 0, err
+	}
 	for info, err := range c.Blobs.List(ctx, "") {
 		if err != nil {
 			return n, err
 		}
-		if c.Now().Sub(info.ModTime) < orphanAge || info.Key == blob.IdentityKey {
+		if now.Sub(info.ModTime) < orphanAge || info.Key == blob.IdentityKey {
 			continue
 		}
 		used, err := c.DB.ObjectInUse(ctx, info.Key)
@@ -213,5 +249,11 @@ func (c *Collector) orphan(ctx context.Context, info blob.Info) error {
 		return c.Blobs.Delete(ctx, info.Key)
 	}
 	digest, name, _ := strings.Cut(digest, "/")
-	return c.DB.Update(ctx, func(tx *db.Tx) error { return tx.AdoptOrphan(ctx, digest, name, info.Key, c.Now()) })
+	return c.DB.Update(ctx, func(tx *db.Tx) error {
+		now, err := c.clock(ctx, tx.Reader)
+		if err != nil {
+			return err
+		}
+		return tx.AdoptOrphan(ctx, digest, name, info.Key, now)
+	})
 }

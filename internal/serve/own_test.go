@@ -216,7 +216,8 @@ func testOwnObjects(t *testing.T, c *config.Config) {
 		}
 	})
 	now := time.Now()
-	collector := collect.Collector{DB: n.DB, Blobs: n.Blobs, IndexGrace: time.Hour, PackageGrace: time.Hour, Log: n.Log, Now: func() time.Time { return now }}
+	collector := collect.Collector{DB: n.DB, Blobs: n.Blobs, IndexGrace: time.Hour, PackageGrace: time.Hour, Log: n.Log, Now: time.Now}
+	collector.Clock = func(context.Context, db.Reader) (time.Time, error) { return now, nil }
 	tidy := func() {
 		t.Helper()
 		if _, err := collector.Sweep(t.Context()); err != nil {
