@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,7 +92,7 @@ func TestHostileMemory(t *testing.T) {
 		all.Wait()
 		t.Logf("%s, %d bytes: the last answer is %d %.150s", name, len(p.body), status.Load(), said.Load())
 	}
-	peak := s.peak(t)
+	peak := s.peakMemory(t)
 	t.Logf("the server took %d MiB at most", peak>>20)
 	if peak > 1<<30 {
 		t.Errorf("the server took %d MiB", peak>>20)
@@ -113,22 +111,4 @@ func zipped(n int64) []byte {
 		panic(err)
 	}
 	return b.Bytes()
-}
-
-// peak is the largest memory that the process had, in bytes.
-func (s *instance) peak(t *testing.T) int64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
-	if m == nil {
-		t.Fatalf("no VmHWM in %s", text)
-	}
-	n, err := strconv.ParseInt(string(m[1]), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n << 10
 }

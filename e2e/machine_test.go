@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"packagecloud/internal/tooltest"
@@ -95,12 +96,13 @@ func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 // machines know.
 func startFaulty(t *testing.T) (*instance, string) {
 	t.Helper()
-	var s *instance
+	var server atomic.Pointer[instance] // the proxy is there before it
 	f := &faulty{next: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", strings.TrimPrefix(s.URL, "http://"), r.In.Host
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", strings.TrimPrefix(server.Load().URL, "http://"), r.In.Host
 	}}}
 	url := "http://" + listen(t, f, "127.0.0.1:0")
-	s = start(t, "PACKAGECLOUD_EXTERNAL_URL="+url)
+	s := start(t, "PACKAGECLOUD_EXTERNAL_URL="+url)
+	server.Store(s)
 	return s, url
 }
 
