@@ -34,6 +34,7 @@ const (
 	cutBody        // closes the connection in the middle of the request
 	cutReply       // closes it in the middle of the answer
 	lose           // closes it instead of answering what the store has done
+	pretend        // answers 204, without asking the store
 	hang           // takes the request, and does nothing until the client is gone
 )
 
@@ -59,6 +60,8 @@ func proxy(t testing.TB, endpoint string, choose func(*http.Request) fault) stri
 			http.Error(w, "<Error><Code>InternalError</Code></Error>", http.StatusInternalServerError)
 		case slowDown:
 			http.Error(w, "<Error><Code>SlowDown</Code></Error>", http.StatusServiceUnavailable)
+		case pretend:
+			w.WriteHeader(http.StatusNoContent)
 		case cutBody:
 			_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2)
 			panic(http.ErrAbortHandler)
@@ -176,6 +179,32 @@ func TestFailedUpload(t *testing.T) {
 	nothing(t, s)
 	if left := b.Uploads(t); len(left) > 0 {
 		t.Errorf("uploads under way: %v", left)
+	}
+}
+
+// TestAbortAgain: an upload that the store keeps after it was aborted, as for a
+// part that arrived meanwhile, is aborted again.
+func TestAbortAgain(t *testing.T) {
+	c, b := config(t)
+	c.attempts = 2
+	var aborts atomic.Int64
+	c.Endpoint = proxy(t, b.Endpoint, func(r *http.Request) fault {
+		switch {
+		case r.URL.Query().Get("partNumber") == "2":
+			return refuse
+		case r.Method == http.MethodDelete && r.URL.Query().Has("uploadId") && aborts.Add(1) <= 2:
+			return pretend
+		}
+		return none
+	})
+	s := openStore(t, c)
+	aborts.Store(0) // the probe's own
+	s.limits.single, s.limits.part = 5<<20, 5<<20
+	if err := stageZeros(t, s, 10<<20).Commit(t.Context(), "packages/x", blob.Attributes{Class: blob.Package}); err == nil {
+		t.Error("the upload succeeded")
+	}
+	if left := b.Uploads(t); len(left) > 0 || aborts.Load() != 3 {
+		t.Errorf("%d aborts, uploads under way: %v", aborts.Load(), left)
 	}
 }
 

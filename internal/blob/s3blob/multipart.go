@@ -58,15 +58,20 @@ func (s *Store) multipart(ctx context.Context, in *s3.CreateMultipartUploadInput
 		}
 	}()
 	done := make([]types.CompletedPart, len(parts))
-	group, groupCtx := errgroup.WithContext(ctx)
+	// Parts on their way are not cut off when another fails: the store could
+	// keep one after the upload was aborted.
+	group, failed := errgroup.WithContext(ctx)
 	group.SetLimit(s.limits.parallel)
 	for i, send := range parts {
-		if groupCtx.Err() != nil {
+		if failed.Err() != nil {
 			break
 		}
 		group.Go(func() (err error) {
+			if failed.Err() != nil {
+				return nil
+			}
 			number := aws.Int32(int32(i + 1))
-			done[i], err = send(groupCtx, target{in.Key, id, number})
+			done[i], err = send(ctx, target{in.Key, id, number})
 			done[i].PartNumber = number
 			return err
 		})
@@ -96,18 +101,47 @@ func (s *Store) complete(ctx context.Context, key string, id *string, done []typ
 	return nil
 }
 
-// abort forgets an upload and its parts, also if ctx has ended.
+// abort forgets an upload and its parts, also if ctx has ended. A part that the
+// store was still receiving can outlive the first request, so abort asks whether
+// the upload is gone, and repeats the request until it is.
 func (s *Store) abort(ctx context.Context, key, id *string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.config.Bucket, Key: key, UploadId: id})
-	if code(err) == "NoSuchUpload" || status(err) == 404 {
-		return nil
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.config.Bucket, Key: key, UploadId: id})
+		if err != nil && code(err) != "NoSuchUpload" && status(err) != 404 {
+			return fmt.Errorf("abort the upload of %s: %w", *key, err)
+		}
+		left, err := s.underWay(ctx, key, id)
+		if err != nil {
+			return fmt.Errorf("look whether the upload of %s is aborted: %w", *key, err)
+		}
+		if !left {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the store keeps the upload of %s after it was aborted: %w", *key, ctx.Err())
+		case <-time.After(wait):
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("abort the upload of %s: %w", *key, err)
+}
+
+// underWay reports whether the store lists an upload.
+func (s *Store) underWay(ctx context.Context, key, id *string) (bool, error) {
+	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.config.Bucket, Prefix: key})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, u := range page.Uploads {
+			if aws.ToString(u.Key) == *key && aws.ToString(u.UploadId) == *id {
+				return true, nil
+			}
+		}
 	}
-	return nil
+	return false, nil
 }
 
 // slices cuts bytes into parts of equal size, but for the last.
