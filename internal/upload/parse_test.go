@@ -125,3 +125,11 @@ func TestTooHungry(t *testing.T) {
 		}
 	}
 }
+
+func TestKeepable(t *testing.T) {
+	p := repo.Package{Summary: "a\x00b", Description: "\xe9", Licenses: []string{"MIT", "x\x00"}}
+	keepable(&p)
+	if p.Summary != "a\uFFFDb" || p.Description != "\uFFFD" || p.Licenses[0] != "MIT" || p.Licenses[1] != "x\uFFFD" {
+		t.Errorf("%+v", p)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"packagecloud/internal/blob"
@@ -61,6 +62,7 @@ func (u *Uploader) Push(ctx context.Context, p Push) (*repo.Package, error) {
 		return nil, err
 	}
 	pkg := parsed.Package()
+	keepable(pkg)
 	staged, err := match(pkg, p)
 	if err != nil {
 		return nil, err
@@ -113,6 +115,21 @@ func (u *Uploader) free(ctx context.Context, parsed format.Parsed, pkg *repo.Pac
 		return err
 	}
 	return nil
+}
+
+// keepable replaces what no database keeps in the texts that describe a package:
+// a NUL, and bytes that are no UTF-8. What names it must be without them.
+func keepable(p *repo.Package) {
+	clean := func(s *string) {
+		if !repo.IsText(*s) {
+			*s = strings.ReplaceAll(strings.ToValidUTF8(*s, "\uFFFD"), "\x00", "\uFFFD")
+		}
+	}
+	clean(&p.Summary)
+	clean(&p.Description)
+	for i := range p.Licenses {
+		clean(&p.Licenses[i])
+	}
 }
 
 // Read parses a received file for a distribution version without recording it.
