@@ -100,8 +100,8 @@ type request struct {
 type repeats int
 
 const (
-	// afterRefusal: only if the server answered that it can do nothing now.
-	afterRefusal repeats = iota
+	// The zero value: only if the server answered that it can do nothing now.
+	_ repeats = iota
 	// always: also if nobody knows whether the server did it.
 	always
 )

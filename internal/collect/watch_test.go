@@ -10,7 +10,7 @@ import (
 func TestWatch(t *testing.T) {
 	start := time.Now()
 	steps := []struct {
-		elapsed, wrong time.Duration // hours since the start, and what the clock is ahead
+		elapsed, wrong int // hours since the start, and what the clock is ahead
 		believed       bool
 	}{
 		{0, 0, true}, {1, 0, true}, {2, 72, false}, {3, 72, false}, {4, 0, true}, // put right
@@ -20,8 +20,8 @@ func TestWatch(t *testing.T) {
 	}
 	var w watch
 	for i, s := range steps {
-		elapsed := s.elapsed * time.Hour
-		if got := w.ahead(start.Add(elapsed+s.wrong*time.Hour), elapsed); (got == 0) != s.believed {
+		elapsed := time.Duration(s.elapsed) * time.Hour
+		if got := w.ahead(start.Add(elapsed+time.Duration(s.wrong)*time.Hour), elapsed); (got == 0) != s.believed {
 			t.Errorf("step %d: the clock is ahead by %s", i, got)
 		}
 	}

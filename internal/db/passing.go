@@ -54,7 +54,7 @@ func (j judged) QueryContext(ctx context.Context, query string, args ...any) (ju
 	if err := check(args); err != nil {
 		return judgedRows{}, err
 	}
-	rows, err := j.q.QueryContext(ctx, query, args...)
+	rows, err := j.q.QueryContext(ctx, query, args...) //nolint:rowserrcheck // the caller does
 	return judgedRows{rows}, judge(err)
 }
 

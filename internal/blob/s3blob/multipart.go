@@ -68,7 +68,7 @@ func (s *Store) multipart(ctx context.Context, in *s3.CreateMultipartUploadInput
 		}
 		group.Go(func() (err error) {
 			if failed.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // Wait tells why the group failed
 			}
 			number := aws.Int32(int32(i + 1))
 			done[i], err = send(ctx, target{in.Key, id, number})

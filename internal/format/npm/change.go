@@ -262,7 +262,7 @@ func (t *tarball) bundled() object {
 // where gypfile is false.
 func hooks(value json.RawMessage, gyp bool) (o object) {
 	for _, f := range texts(value) {
-		if slices.Contains(installScripts, f.name) && !(gyp && f.name == "install" && f.text() == buildGyp) {
+		if meant := gyp && f.name == "install" && f.text() == buildGyp; slices.Contains(installScripts, f.name) && !meant {
 			o = append(o, f)
 		}
 	}

@@ -147,7 +147,7 @@ func (a *audit) version(version string) error {
 	o, err := parseObject(value)
 	if err != nil {
 		a.report(format.Finding{Package: id, Reason: err.Error()})
-		return nil
+		return nil //nolint:nilerr // it is reported
 	}
 	if f := odd(a.name, version, o); f != nil {
 		f.Package = id

@@ -235,7 +235,7 @@ func variable(t testing.TB, name string, usual uint64) uint64 {
 // plain file of the same project; what we refuse, some client or the library
 // packaging does not take either.
 func TestJudges(t *testing.T) {
-	cases, seed := int(variable(t, judgedVariable, 60)), variable(t, seedVariable, 11) //nolint:gosec // a small number
+	cases, seed := int(variable(t, judgedVariable, 60)), variable(t, seedVariable, 11)
 	t.Logf("the seed is %d", seed)
 	m := &maker{Rand: rand.New(rand.NewPCG(seed, 1)), real: realMetadata(t)}
 	s := newShelf(t)

@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -121,7 +122,7 @@ func readHeader(r io.ReaderAt, offset, size int64, want layout) (*header, error)
 	}
 	sums := []hash.Hash{sha1.New(), sha256.New()}
 	sum := io.MultiWriter(sums[0], sums[1])
-	if _, err := sum.Write(append(intro, text...)); err != nil {
+	if _, err := sum.Write(slices.Concat(intro, text)); err != nil {
 		return nil, err
 	}
 	if err := h.readStore(bufio.NewReaderSize(io.NewSectionReader(r, data, int64(store)), 64<<10), index, want.keep, sum); err != nil {
