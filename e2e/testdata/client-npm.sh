@@ -262,7 +262,8 @@ printf 'registry=%s\n' "$registry" > "$work/nobody.npmrc"
 make_package other 1.0.0
 cd "$folder"
 refuse ENEEDAUTH npm11 publish --userconfig "$work/nobody.npmrc"
-refuse E401 npm9 publish --userconfig "$work/wrong.npmrc"
+# A token that the server does not know: a private repository is then as one that is not there.
+if [ "$PRIVATE" = 1 ]; then refuse E404 npm9 publish --userconfig "$work/wrong.npmrc"; else refuse E401 npm9 publish --userconfig "$work/wrong.npmrc"; fi
 refuse E403 npm11 publish --userconfig "$work/reader.npmrc"
 refuse E404 npm11 view other --userconfig "$publisher"
 if [ "$PRIVATE" = 1 ]; then

@@ -33,7 +33,9 @@ make other 1.0 && mv other-1.0-py3-none-any.whl hello_lib-9.0-py3-none-any.whl
 refuse 422 "$twine" upload --disable-progress-bar hello_lib-9.0-py3-none-any.whl
 make hello_lib 1.0 'License: another'
 refuse 409 "$twine" upload --disable-progress-bar hello_lib-1.0-py3-none-any.whl
-TWINE_PASSWORD=0123456789abcdef0123456789abcdef0123456789abcdef refuse 401 "$twine" upload --disable-progress-bar hello_lib-2.0-py3-none-any.whl
+# A token that the server does not know: a private repository is then as one that is not there.
+if [ "$PRIVATE" = 1 ]; then status=404; else status=401; fi
+TWINE_PASSWORD=0123456789abcdef0123456789abcdef0123456789abcdef refuse "$status" "$twine" upload --disable-progress-bar hello_lib-2.0-py3-none-any.whl
 if [ -x /usr/bin/twine ]; then twine=/usr/bin/twine; fi
 TWINE_USERNAME=$TOKEN TWINE_PASSWORD=x "$twine" upload --disable-progress-bar hello_lib-2.0-py3-none-any.whl
 
