@@ -173,10 +173,19 @@ func (r Reader) Touched(ctx context.Context, scopeID, last int64) ([]Touched, er
 		GROUP BY p.id, p.list, p.deleted_at IS NOT NULL, p.withheld IS NOT NULL ORDER BY p.id`, scopeID, last)
 }
 
-// ScopeLists are the lists in which packages of a scope stand.
-func (r Reader) ScopeLists(ctx context.Context, scopeID int64) ([]string, error) {
-	scan := func(s scanner) (list string, err error) { err = s.Scan(&list); return list, err }
-	return collect(ctx, r.q, "lists", scan, `SELECT DISTINCT list FROM packages p WHERE scope_id = $1 AND `+listable+` ORDER BY list`, scopeID)
+// NewLists tells whether a scope has neither documents nor packages of a list yet,
+// and how many other lists it has.
+func (r Reader) NewLists(ctx context.Context, scopeID int64, list string) (isNew bool, others int, err error) {
+	err = r.q.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM documents WHERE scope_id = $1 AND list = $2)
+		AND NOT EXISTS (SELECT 1 FROM packages WHERE scope_id = $1 AND list = $2 AND deleted_at IS NULL)`, scopeID, list).Scan(&isNew)
+	if err == nil && isNew {
+		err = r.q.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT list FROM documents WHERE scope_id = $1
+			UNION SELECT list FROM packages WHERE scope_id = $1) l`, scopeID).Scan(&others)
+	}
+	if err != nil {
+		return false, 0, fmt.Errorf("look for the lists of scope %d: %w", scopeID, err)
+	}
+	return isNew, others, nil
 }
 
 // FinishChanges removes changes that a new generation takes in.

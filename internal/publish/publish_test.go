@@ -282,6 +282,24 @@ func TestPathsAreForEver(t *testing.T) {
 	}
 }
 
+// TestManyLists: whoever pushes does not choose how many documents a scope has.
+func TestManyLists(t *testing.T) {
+	s := newSystem(t, dbtest.SQLite(t))
+	var invalid *repo.InvalidError
+	for i := range 200 {
+		p, err := s.push(t.Context(), one, "a", "1", fmt.Sprint("list", i))
+		switch {
+		case i < 100 && err != nil, i >= 100 && !errors.As(err, &invalid):
+			t.Fatalf("list %d: %v", i, err)
+		case i < 50: // a deletion makes no room: the documents stay
+			if err := s.remove(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.mustPush(one, "b", "1", "list99")
+}
+
 func TestEnsure(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := newSystem(t, d)

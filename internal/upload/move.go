@@ -81,6 +81,8 @@ func (m *move) run(ctx context.Context, tx *db.Tx) error {
 		if err := tx.EnsureName(ctx, p.ScopeID, p.List); err != nil {
 			return err
 		}
+	} else if err := roomFor(ctx, tx, &p); err != nil {
+		return err
 	}
 	for i := range p.Files {
 		// The source's row has kept the bytes until now, so that they are there.

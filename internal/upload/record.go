@@ -30,6 +30,8 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 		if err := tx.EnsureName(ctx, scope, r.pkg.List); err != nil {
 			return err
 		}
+	} else if err := roomFor(ctx, tx, r.pkg); err != nil {
+		return err
 	}
 	for i := range r.pkg.Files {
 		if err := r.claimBlob(ctx, tx, i); err != nil {
@@ -64,6 +66,22 @@ func (r *recording) run(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	return tx.AddChange(ctx, scope, db.PackageChange, r.pkg.ID, r.pkg.CreatedAt)
+}
+
+// maxLists bounds the lists of a scope, say its architectures: each has documents
+// that entry points name and that packages for all of them are rendered into.
+const maxLists = 100
+
+// roomFor refuses a package whose list would be one too many.
+func roomFor(ctx context.Context, tx *db.Tx, p *repo.Package) error {
+	isNew, others, err := tx.NewLists(ctx, p.ScopeID, p.List)
+	if err != nil {
+		return err
+	}
+	if isNew && others >= maxLists {
+		return repo.Invalid("architecture", fmt.Sprintf("%q would be one more than the %d architectures that a distribution of a repository may have", p.Architecture, maxLists))
+	}
+	return nil
 }
 
 // replace deletes the package whose place this one takes.
