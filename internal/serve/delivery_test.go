@@ -85,11 +85,11 @@ func TestDeliveries(t *testing.T) {
 		{"GET", `If-None-Match: "x"`, 200, 0},
 		{"GET", "If-Match: TAG", 200, 0},
 		{"GET", `If-Match: "x"`, 412, 0},
-		{"GET", "If-Modified-Since: TIME", 304, 0},
+		{"GET", "If-Modified-Since: TIME", 304, varies}, // versitygw compares parts of seconds, unless ours is the same second
 		{"GET", "If-Modified-Since: " + yesterday, 200, 0},
 		{"GET", "If-Modified-Since: " + tomorrow, 200, varies}, // S3 says 304 to any time between the object's and now
 		{"GET", "If-Modified-Since: never", 200, 0},
-		{"GET", "If-Unmodified-Since: TIME", 200, varies}, // versitygw compares parts of seconds
+		{"GET", "If-Unmodified-Since: TIME", 200, varies}, // likewise
 		{"GET", "If-Unmodified-Since: " + yesterday, 412, 0},
 		{"GET", "Range: bytes=0-3", 206, 0},
 		{"GET", "Range: bytes=5-", 206, 0},
