@@ -45,7 +45,7 @@ var keys = []key{
 	},
 	{
 		group: rails, name: "trusted_proxies", computed: "none",
-		doc:     "The networks of the proxies in front of the server. Only from them `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+		doc:     "The networks of the proxies in front of the server. Only from them `X-Forwarded-For` is believed. Whether clients came by https follows from `external_url` alone.",
 		example: `%w[127.0.0.1/32 10.0.0.0/8]`, setter: networks(),
 	},
 	{
@@ -90,7 +90,7 @@ var keys = []key{
 	},
 	{
 		group: "rainbows", name: "worker_processes", initial: "0",
-		doc:     "How many uploads are received at the same time; 0 for no limit.",
+		doc:     "How many files are received at the same time; 0 for no limit. One more waits for 30 seconds, then its client is answered 503 and asked to come again.",
 		example: `8`, setter: integer(0, 100_000, func(c *Config) *int { return &c.ParallelUploads }),
 	},
 	{

@@ -86,7 +86,7 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Node, err
 		Signer:  func(ctx context.Context, r repo.Repository) (publish.Signer, error) { return n.Keys.Signers(ctx, r) },
 		MakeKey: n.Keys.MakeOne,
 	}
-	n.Uploader = &upload.Uploader{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, MaxSize: c.MaxUploadSize, Recorded: n.Worker.Wake, Now: time.Now}
+	n.Uploader = &upload.Uploader{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, MaxSize: c.MaxUploadSize, Parallel: c.ParallelUploads, Recorded: n.Worker.Wake, Now: time.Now}
 	return n, nil
 }
 

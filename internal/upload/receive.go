@@ -13,6 +13,9 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"packagecloud/internal/blob"
 	"packagecloud/internal/repo"
@@ -46,6 +49,11 @@ func (u *Uploader) Receive(ctx context.Context, name string, body io.Reader) (*F
 	if err := repo.ValidateName("filename", name); err != nil {
 		return nil, err
 	}
+	done, err := u.receiving.enter(ctx, u.Parallel)
+	if err != nil {
+		return nil, fmt.Errorf("receive %s: %w", name, err)
+	}
+	defer done()
 	staged, err := u.Blobs.Stage(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stage %s: %w", name, err)
@@ -55,6 +63,34 @@ func (u *Uploader) Receive(ctx context.Context, name string, body io.Reader) (*F
 		return nil, errors.Join(fmt.Errorf("receive %s: %w", name, err), staged.Close())
 	}
 	return f, nil
+}
+
+// queueTime is how long a file waits for others to be received before its client
+// is asked to come again.
+const queueTime = 30 * time.Second
+
+// receiving bounds how many files are received at the same time. A file is bounded
+// and not a request, so that no request holds a place while it waits for another.
+type receiving struct {
+	once   sync.Once
+	places *semaphore.Weighted
+}
+
+// enter waits for a place, which done gives back.
+func (r *receiving) enter(ctx context.Context, limit int) (done func(), err error) {
+	if limit <= 0 {
+		return func() {}, nil
+	}
+	r.once.Do(func() { r.places = semaphore.NewWeighted(int64(limit)) })
+	bounded, cancel := context.WithTimeout(ctx, queueTime)
+	defer cancel()
+	if err := r.places.Acquire(bounded, 1); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %d other files were being received for %s", repo.ErrUnavailable, limit, queueTime)
+	}
+	return func() { r.places.Release(1) }, nil
 }
 
 // fill reads a chunk while the one before it is hashed and written.

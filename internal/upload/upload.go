@@ -25,13 +25,16 @@ type Uploader struct {
 	Formats []format.Format
 	// MaxSize limits one file, in bytes; 0 means no limit.
 	MaxSize int64
+	// Parallel is how many files are received at the same time; 0 means no limit.
+	Parallel int
 	// Recorded is called after a package was recorded, so that publishing
 	// need not be awaited by polling; nil is fine.
 	Recorded func()
 	// Now is the clock.
 	Now func() time.Time
 
-	parsing parsing
+	receiving receiving
+	parsing   parsing
 }
 
 // Push is a package to be recorded.
