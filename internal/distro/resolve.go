@@ -17,9 +17,11 @@ const maxWord = 64
 var aliases = map[string][]string{
 	"almalinux": {"el"}, "alma": {"el"},
 	"centos": {"el"}, "centoslinux": {"el"}, "centosstream": {"el"},
-	"enterpriselinux": {"el"}, "enterpriseenterpriseserver": {"el"},
-	"oracle": {"el"}, "oraclelinux": {"el"}, "oracleserver": {"el"}, "oraclelinuxserver": {"el"},
-	"redhat": {"el"}, "rhel": {"el"}, "redhatenterprise": {"el"},
+	"enterpriselinux": {"el"},
+	// All words for Oracle Linux mean the same, or machines miss packages.
+	"ol": {"ol", "el"}, "oracle": {"ol", "el"}, "oraclelinux": {"ol", "el"}, "oracleserver": {"ol", "el"}, "oraclelinuxserver": {"ol", "el"},
+	"enterpriseenterpriseserver": {"ol", "el"},
+	"redhat":                     {"el"}, "rhel": {"el"}, "redhatenterprise": {"el"},
 	"redhatenterpriselinux": {"el"}, "redhatenterpriselinuxserver": {"el"},
 	"redhatenterpriseserver": {"el"}, "redhatenterpriseclient": {"el"}, "redhatenterpriseworkstation": {"el"},
 	"rocky": {"el"}, "rockylinux": {"el"},
