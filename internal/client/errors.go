@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"packagecloud/internal/printable"
-	"packagecloud/internal/redact"
 	"packagecloud/internal/repo"
 )
 
@@ -116,11 +115,10 @@ func (c *Client) clean(text string) string {
 	return shown(text)
 }
 
-// shown is a text that may be long, fit to be shown and without secrets: what a
-// server names may hold the token of a machine.
+// shown is a text that may be long, fit to be shown.
 func shown(text string) string {
 	if len(text) > maxMessage {
 		text = text[:maxMessage] + "..."
 	}
-	return printable.Text(redact.Text(text))
+	return printable.Text(text)
 }

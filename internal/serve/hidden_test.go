@@ -56,7 +56,7 @@ func stated(t *testing.T, file, begin, end, mark, pattern string) [][2]string {
 
 // placeholders are values for the variables of the API's paths.
 var placeholders = strings.NewReplacer("{type}", "deb", "{distro}", "ubuntu", "{version}", "jammy", "{arch}", "amd64", "{name}", "hello", "{pkgversion}", "1.0", "{release}", "1",
-	"{filename}", "hello_1.0_amd64.deb", "{attribute}", "yanked", "{master}", "1", "{token}", "1", "{key}", "1")
+	"{group}", "com.example", "{filename}", "hello_1.0_amd64.deb", "{attribute}", "yanked", "{master}", "1", "{token}", "1", "{key}", "1")
 
 // routes are all that the server answers about a repository.
 func routes(t *testing.T, formats []format.Format) []route {

@@ -48,6 +48,7 @@ func Handler(n *node.Node) http.Handler {
 	downloads := download.New(download.Handler{
 		DB: n.DB, Auth: n.Auth, Blobs: n.Blobs, Formats: n.Formats, Publisher: n.Worker, Keys: n.Keys, Log: n.Log,
 		Catalog: func() download.Catalog { return n.Catalog() }, Redirect: n.Redirect, DirectLimit: c.DirectMetadataSize,
+		URL: c.ExternalURL,
 	})
 	n.Worker.Flipped = downloads.Flipped
 	passwords := auth.NewPasswords(n.DB, n.Sealer)

@@ -24,6 +24,9 @@ import (
 // Repositories serves package managers.
 type Repositories interface {
 	ServeRepository(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error
+	// Page reports whether a path is given out by the API, whose clients have an
+	// API token.
+	Page(path string) bool
 }
 
 // Uploads serves package managers that upload by themselves.
@@ -167,9 +170,10 @@ func (s *Server) private(w http.ResponseWriter, r *http.Request, rest string) er
 // repository answers package managers.
 func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string) error {
 	part := strings.SplitN(path, "/", 3)
-	if len(part) < 3 {
+	if len(part) < 2 || part[1] == "" {
 		return fmt.Errorf("%s: %w", path, repo.ErrNotFound)
 	}
+	part = append(part, "")
 	rp, err := s.Auth.Repository(r.Context(), part[0], part[1])
 	if err != nil {
 		return err
@@ -179,7 +183,7 @@ func (s *Server) repository(w http.ResponseWriter, r *http.Request, path string)
 	}
 	token, _ := auth.Token(r)
 	err = s.Auth.MayRead(r.Context(), token, rp)
-	if errors.Is(err, repo.ErrNotFound) && s.Uploads.Owns(part[2]) {
+	if errors.Is(err, repo.ErrNotFound) && (s.Uploads.Owns(part[2]) || s.Repositories.Page(part[2])) {
 		if _, refused := s.Auth.Manager(r.Context(), token, rp); refused == nil {
 			err = nil
 		}

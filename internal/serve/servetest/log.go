@@ -6,9 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"packagecloud/internal/config"
-	"packagecloud/internal/serve"
 )
 
 // Log keeps what a server logs. Its zero value is empty.
@@ -24,9 +21,9 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// Handler writes everything, debug messages too, as a server does.
+// Handler writes everything, debug messages too, as lines of text.
 func (l *Log) Handler() slog.Handler {
-	return serve.Logger(&config.Config{LogLevel: slog.LevelDebug}, l).Handler()
+	return slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})
 }
 
 // Text is what was logged so far.

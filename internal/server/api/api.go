@@ -107,9 +107,14 @@ func (a *API) routes() {
 	// Packages for no machine in particular are found without a distribution.
 	a.handle("GET "+r+"/package/{type}/{name}/versions", a.reading(a.listVersions))
 	a.handle("GET "+r+"/package/{type}/{name}/{pkgversion}", a.reading(a.showPackage))
-	a.handle("GET "+r+"/search", a.reading(a.search))
+	a.handle("GET "+r+"/search", a.reading(a.listPackages))
 	a.handle("DELETE "+r+"/{distro}/{version}/{filename}", a.managing(a.onPackage(a.deletePackage)))
 	a.handle("POST "+r+"/{distro}/{version}/{filename}/promote", a.managing(a.onPackage(a.promotePackage)))
+	// A gem has no distribution, Python's has no version, and Java's has groups.
+	a.handle("DELETE "+r+"/{distro}/{filename}", a.managing(a.onPackage(a.deletePackage)))
+	a.handle("POST "+r+"/{distro}/{filename}/promote", a.managing(a.onPackage(a.promotePackage)))
+	a.handle("DELETE "+r+"/{distro}/{version}/{group}/{filename}", a.managing(a.onPackage(a.deletePackage)))
+	a.handle("POST "+r+"/{distro}/{version}/{group}/{filename}/promote", a.managing(a.onPackage(a.promotePackage)))
 	a.handle("PUT "+r+"/{distro}/{version}/{filename}/attributes/{attribute}", a.managing(a.onPackage(a.setAttribute)))
 	a.handle("DELETE "+r+"/{distro}/{version}/{filename}/attributes/{attribute}", a.managing(a.onPackage(a.deleteAttribute)))
 
@@ -129,8 +134,12 @@ func (a *API) routes() {
 	a.handle("DELETE "+r+"/gpg_keys/{key}", a.managing(a.deleteKey))
 }
 
-// outcome carries the error of a handler through http.ServeMux.
-type outcome struct{ err error }
+// outcome carries the error of a handler through http.ServeMux, and to it what
+// Serve takes off the path.
+type outcome struct {
+	err    error
+	suffix string // ".json", or ""
+}
 
 type outcomeKey struct{}
 
@@ -140,12 +149,18 @@ func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) 
 	})
 }
 
+// suffix may stand behind every path.
+const suffix = ".json"
+
 // Serve answers a request whose path begins with /api/.
 func (a *API) Serve(w http.ResponseWriter, r *http.Request) error {
 	o := &outcome{err: fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, repo.ErrNotFound)}
 	q := r.WithContext(context.WithValue(r.Context(), outcomeKey{}, o))
 	u := *r.URL
-	u.Path, u.RawPath = strings.TrimSuffix(u.Path, ".json"), strings.TrimSuffix(u.RawPath, ".json")
+	if strings.HasSuffix(u.Path, suffix) {
+		o.suffix = suffix
+	}
+	u.Path, u.RawPath = strings.TrimSuffix(u.Path, suffix), strings.TrimSuffix(u.RawPath, suffix)
 	q.URL = &u
 	// ServeMux would redirect a path that is not clean; clients that push do
 	// not follow.

@@ -263,6 +263,10 @@ func TestCreateRepository(t *testing.T) {
 		{"", "", "multipart/form-data; boundary=x", []byte(`{"repository":{"name":"r4","private":false}}`), false},
 		{"", multipartType, "", multipartBody, true},
 		{"?repository[name]=r6&repository%5Bprivate%5D=true", "", "", nil, true},
+		// A form by its header, which names no boundary.
+		{"", "multipart/form-data", "", form(url.Values{"repository[name]": {"r7"}, "repository[private]": {"1"}}), true},
+		{"", "multipart/form-data", "", []byte(`{"repository":{"name":"r8"}}`), false},
+		{"", "multipart/form-data", "", bytes.ReplaceAll(multipartBody, []byte("r5"), []byte("r9")), true},
 	} {
 		a := s.do(request{method: "POST", path: "/api/v1/repos" + []string{"", ".json"}[i%2] + c.query, user: s.alice, contentType: c.contentType, accept: c.accept, body: c.body})
 		if want := fmt.Sprintf(`{"url":"%s/alice/r%d"}`, external, i); a.status != 201 || a.body != want {
@@ -287,7 +291,7 @@ func TestCreateRepository(t *testing.T) {
 		}
 	}
 	list := decode[[]map[string]any](t, s.do(request{path: "/api/v1/repos", user: s.alice}))
-	if len(list) != 7 || list[0]["last_push_human"] != "never" || list[0]["package_count_human"] != "0 packages" {
+	if len(list) != 10 || list[0]["last_push_human"] != "never" || list[0]["package_count_human"] != "0 packages" {
 		t.Errorf("the list: %v", list)
 	}
 	if got := decode[[]any](t, s.do(request{path: "/api/v1/repos", user: s.bob})); len(got) != 0 {
@@ -339,7 +343,7 @@ func TestPush(t *testing.T) {
 	want := map[string]any{
 		"name": "hello", "distro_version": "ubuntu/jammy", "version": "1.0", "release": "7", "epoch": 2.0, "scope": nil, "private": false, "type": "deb",
 		"filename": "hello_1.0-7_amd64.deb", "uploader_name": "alice", "indexed": true, "architecture": "amd64", "repository": "demo", "size": fmt.Sprint(len(b)),
-		"summary": "test package hello", "description": "It does nothing.", "licenses": nil, "total_downloads_count": 0.0,
+		"summary": "test package hello", "description": "It does nothing.", "licenses": nil, "total_downloads_count": nil, "downloads_count_url": nil, "downloads_detail_url": nil, "downloads_series_url": nil,
 		"dependencies":        []any{map[string]any{"context": "depends", "dependencies": []any{"a", "b (>= 1)"}}},
 		"repository_html_url": "/alice/demo", "repository_url": "/api/v1/repos/alice/demo",
 		"package_url": "/api/v1/repos/alice/demo/package/deb/ubuntu/jammy/hello/amd64/1.0-7.json", "self_url": "/api/v1/repos/alice/demo/package/deb/ubuntu/jammy/hello/amd64/1.0-7.json",
@@ -415,6 +419,9 @@ func TestPushEncodings(t *testing.T) {
 	s.want(request{method: "POST", path: path + ".json", user: s.alice, contentType: contentType, body: last}, 201, "*")
 	// No Content-Type, the boundary in Accept.
 	s.want(request{method: "POST", path: path, user: s.alice, accept: contentType, body: func() []byte { b, _ := multi(id, file(2)); return b }()}, 201, "*")
+	// A Content-Type without the boundary.
+	unnamed, _ := multi(id, file(5))
+	s.want(request{method: "POST", path: path, user: s.alice, contentType: "multipart/form-data", body: unnamed}, 201, "*")
 	// The id in the query.
 	alone, contentType := multi(file(3))
 	s.want(request{method: "POST", path: path + "?package[distro_version_id]=35", user: s.alice, contentType: contentType, body: alone}, 201, "*")
@@ -449,8 +456,8 @@ func TestPushEncodings(t *testing.T) {
 	s.want(request{method: "POST", path: path, user: s.alice, contentType: "application/json", body: []byte("{}")}, 422, "*")
 	s.want(request{method: "POST", path: path, user: s.alice}, 422, "*")
 	// Nothing of what was refused is stored.
-	if n := s.stored(); n != 5 {
-		t.Errorf("%d package files are stored, not 5", n)
+	if n := s.stored(); n != 6 {
+		t.Errorf("%d package files are stored, not 6", n)
 	}
 }
 
@@ -539,8 +546,21 @@ func TestLists(t *testing.T) {
 			t.Errorf("%s finds %d packages, not %d", path, len(list), want)
 		}
 	}
+	// Both lists know the same words: a client deletes what it was listed.
+	for query, want := range map[string]int{
+		"filter=deb": 10, "filter=debs": 10, "filter=DEB": 10, "filter=rpm": 1, "filter=rpms": 1, "filter=dsc": 0, "filter=dscs": 0, "filter=all": 11, "filter=": 11,
+		"filter=python": 0, "filter=node": 0, "filter=gems": 0, "filter=java": 0, "filter=nonsense": 0, "dist=el/9": 1, "dist=ubuntu&filter=rpms": 10,
+		"dist=fedora": 0, "arch=x86_64": 1, "q=hello_1.4": 2,
+	} {
+		for _, path := range []string{"/packages.json?", "/search.json?"} {
+			a := s.do(request{path: r + path + query + "&per_page=100", user: s.alice})
+			if list := decode[[]map[string]any](t, a); len(list) != want || a.header.Get("Total") != fmt.Sprint(want) {
+				t.Errorf("%s%s lists %d packages of %s, not %d", path, query, len(list), a.header.Get("Total"), want)
+			}
+		}
+	}
 	for path, want := range map[string]string{
-		"/packages/deb.json": `ubuntu/focal/hello=5 ubuntu/jammy/hello=5`, "/packages/deb/ubuntu/jammy.json": "ubuntu/jammy/hello=5",
+		"/packages/debs": `ubuntu/focal/hello=5 ubuntu/jammy/hello=5`, "/packages/deb.json": `ubuntu/focal/hello=5 ubuntu/jammy/hello=5`, "/packages/deb/ubuntu/jammy.json": "ubuntu/jammy/hello=5",
 		"/packages/rpm/el/9/x86_64": "el/9/world=1", "/packages/*/*/*/x86_64": "el/9/world=1", "/packages/rpm/fedora": "",
 	} {
 		type names struct {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,30 +19,32 @@ import (
 
 // fragmentJSON is a package in lists.
 type fragmentJSON struct {
-	Name            string    `json:"name"`
-	DistroVersion   string    `json:"distro_version"`
-	CreatedAt       timestamp `json:"created_at"`
-	Version         string    `json:"version"`
-	Release         *string   `json:"release"`
-	Epoch           *int64    `json:"epoch"`
-	Scope           *string   `json:"scope"`
-	Private         bool      `json:"private"`
-	Type            repo.Type `json:"type"`
-	Filename        string    `json:"filename"`
-	UploaderName    string    `json:"uploader_name"`
-	Indexed         bool      `json:"indexed"`
-	Withheld        string    `json:"withheld,omitempty"`
-	SHA256          *string   `json:"sha256sum"`
-	Architecture    string    `json:"architecture"`
-	RepositoryHTML  string    `json:"repository_html_url"`
-	PackageURL      string    `json:"package_url"`
-	PackageHTML     string    `json:"package_html_url"`
-	DownloadsDetail string    `json:"downloads_detail_url"`
-	DownloadsSeries string    `json:"downloads_series_url"`
-	DownloadsCount  string    `json:"downloads_count_url"`
-	DownloadURL     string    `json:"download_url"`
-	PromoteURL      string    `json:"promote_url"`
-	DestroyURL      string    `json:"destroy_url"`
+	Name           string    `json:"name"`
+	DistroVersion  string    `json:"distro_version"`
+	CreatedAt      timestamp `json:"created_at"`
+	Version        string    `json:"version"`
+	Release        *string   `json:"release"`
+	Epoch          *int64    `json:"epoch"`
+	Scope          *string   `json:"scope"`
+	Private        bool      `json:"private"`
+	Type           repo.Type `json:"type"`
+	Filename       string    `json:"filename"`
+	UploaderName   string    `json:"uploader_name"`
+	Indexed        bool      `json:"indexed"`
+	Withheld       string    `json:"withheld,omitempty"`
+	SHA256         *string   `json:"sha256sum"`
+	Architecture   string    `json:"architecture"`
+	RepositoryHTML string    `json:"repository_html_url"`
+	PackageURL     string    `json:"package_url"`
+	PackageHTML    string    `json:"package_html_url"`
+	// Downloads are not counted. Clients expect the keys, whose value is null where
+	// something is not known.
+	DownloadsDetail *string `json:"downloads_detail_url"`
+	DownloadsSeries *string `json:"downloads_series_url"`
+	DownloadsCount  *string `json:"downloads_count_url"`
+	DownloadURL     string  `json:"download_url"`
+	PromoteURL      string  `json:"promote_url"`
+	DestroyURL      string  `json:"destroy_url"`
 }
 
 // detailsJSON is a package alone.
@@ -61,7 +64,7 @@ type detailsJSON struct {
 	// IndexError is why the package is not indexed, where publishing fails.
 	IndexError     string `json:"index_error,omitempty"`
 	VersionsURL    string `json:"versions_url"`
-	TotalDownloads int64  `json:"total_downloads_count"`
+	TotalDownloads *int64 `json:"total_downloads_count"` // see DownloadsCount
 }
 
 // orNull is nil for an empty text.
@@ -113,9 +116,8 @@ func (a *API) fragment(ctx context.Context, r repo.Repository, p *repo.Package) 
 		Epoch: p.Epoch, Scope: orNull(p.Namespace), Private: r.Private, Type: p.Type, Filename: p.Filename(), UploaderName: p.Uploader, Indexed: p.Indexed, Withheld: p.Withheld,
 		SHA256: orNull(p.Files[0].SHA256), Architecture: p.Architecture,
 		RepositoryHTML: join(r.Owner, r.Name), PackageURL: api + ".json", PackageHTML: join(r.Owner, r.Name, "packages") + file + scope,
-		DownloadsDetail: api + "/stats/downloads/detail.json", DownloadsSeries: api + "/stats/downloads/series/daily.json",
-		DownloadsCount: api + "/stats/downloads/count.json", DownloadURL: download,
-		PromoteURL: self(r) + file + "/promote.json" + scope, DestroyURL: self(r) + file + scope,
+		DownloadURL: download,
+		PromoteURL:  self(r) + file + "/promote.json" + scope, DestroyURL: self(r) + file + scope,
 	}
 	return v, err
 }
@@ -244,31 +246,39 @@ func (a *API) listPackages(w http.ResponseWriter, r *http.Request, c *call) erro
 	if err != nil {
 		return err
 	}
-	return a.writePackages(w, r, c, db.Selection{}, page(p))
+	return a.writePackages(w, r, c, a.filtered(p), page(p))
 }
 
-// searchTypes are the words of the search's filter.
-var searchTypes = map[string]repo.Type{"": "", "all": "", "debs": repo.Deb, "deb": repo.Deb, "dscs": repo.Dsc, "dsc": repo.Dsc, "rpms": repo.RPM, "rpm": repo.RPM}
+// filterTypes are the words of the parameter filter beside the types themselves.
+var filterTypes = map[string]repo.Type{
+	"all": "", "debs": repo.Deb, "dscs": repo.Dsc, "rpms": repo.RPM, "gems": "gem", "jar": "java", "jars": "java", "py": repo.Python, "npm": repo.Node,
+	"apk": "alpine", "apks": "alpine", "charts": "helm", "anyfiles": repo.Anyfile,
+}
 
-func (a *API) search(w http.ResponseWriter, r *http.Request, c *call) error {
-	p, err := readParams(w, r)
-	if err != nil {
-		return err
+// filterType is the package type that a word means, in the path of a list or in
+// the parameter filter. A word that nobody knows is a type of which there are no
+// packages: a client that deletes what is listed must not get all of them.
+func filterType(word string) repo.Type {
+	word = strings.ToLower(word)
+	if t, ok := filterTypes[word]; ok {
+		return t
 	}
+	return repo.Type(word)
+}
+
+// filtered reads the parameters that all lists of packages know.
+func (a *API) filtered(p params) db.Selection {
 	sel := db.Selection{Contains: p.get("q"), Architecture: p.get("arch")}
-	if dist := p.get("dist"); dist != "" { // overrides filter
-		sel.OS, sel.Version, _ = strings.Cut(dist, "/")
-		if v, ok := a.Catalog().Find(sel.OS, sel.Version); ok {
-			sel.OS, sel.Version = v.OS, v.Version
-		}
-	} else {
-		t, ok := searchTypes[p.get("filter")]
-		if !ok {
-			t = repo.Type(p.get("filter")) // of a format that this server has no packages of
-		}
-		sel.Type = t
+	dist := p.get("dist")
+	if dist == "" { // else it overrides filter
+		sel.Type = filterType(p.get("filter"))
+		return sel
 	}
-	return a.writePackages(w, r, c, sel, page(p))
+	sel.OS, sel.Version, _ = strings.Cut(dist, "/")
+	if v, ok := a.Catalog().Find(sel.OS, sel.Version); ok {
+		sel.OS, sel.Version = v.OS, v.Version
+	}
+	return sel
 }
 
 // segment is a segment of the path; a "*" stands for everything.
@@ -287,7 +297,7 @@ func (a *API) listNames(w http.ResponseWriter, r *http.Request, c *call) error {
 	}
 	pg := page(p)
 	sel := db.Selection{
-		RepositoryID: c.repository.ID, Type: repo.Type(segment(r, "type")),
+		RepositoryID: c.repository.ID, Type: filterType(segment(r, "type")),
 		OS: segment(r, "distro"), Version: segment(r, "version"), Architecture: segment(r, "arch"),
 	}
 	names, total, err := a.DB.PackageVersions(r.Context(), sel, pg)
@@ -314,7 +324,7 @@ func (a *API) listNames(w http.ResponseWriter, r *http.Request, c *call) error {
 // selection is the package that a path names, all versions of it.
 func selection(r *http.Request, c *call) db.Selection {
 	return db.Selection{
-		RepositoryID: c.repository.ID, Type: repo.Type(r.PathValue("type")), OS: r.PathValue("distro"), Version: r.PathValue("version"),
+		RepositoryID: c.repository.ID, Type: filterType(r.PathValue("type")), OS: r.PathValue("distro"), Version: r.PathValue("version"),
 		Name: r.PathValue("name"), Architecture: r.PathValue("arch"),
 	}
 }
@@ -358,11 +368,7 @@ func (a *API) onPackage(do func(http.ResponseWriter, *http.Request, *call, param
 		if err != nil {
 			return err
 		}
-		os, version := r.PathValue("distro"), r.PathValue("version")
-		if v, ok := a.Catalog().Find(os, version); ok {
-			os, version = v.OS, v.Version
-		}
-		p, err := a.DB.PackageByFilename(r.Context(), c.repository.ID, os, version, params.get("scope"), r.PathValue("filename"))
+		p, err := a.named(r, c, params)
 		if err == nil {
 			err = do(w, r, c, params, &p)
 		}
@@ -372,6 +378,28 @@ func (a *API) onPackage(do func(http.ResponseWriter, *http.Request, *call, param
 		return err
 	}
 }
+
+// named finds the package that a path names.
+func (a *API) named(r *http.Request, c *call, p params) (repo.Package, error) {
+	os, version := r.PathValue("distro"), r.PathValue("version")
+	namespace := cmp.Or(r.PathValue("group"), p.get("scope", "group"))
+	v, ok := a.Catalog().Find(os, cmp.Or(version, unversioned))
+	if ok {
+		os, version = v.OS, v.Version
+	}
+	// A file may be called x.json. Its destroy_url ends so.
+	if r.Pattern != "" && strings.HasSuffix(r.Pattern, "{filename}") && r.Context().Value(outcomeKey{}).(*outcome).suffix != "" {
+		found, err := a.DB.PackageByFilename(r.Context(), c.repository.ID, os, version, namespace, r.PathValue("filename")+suffix)
+		if !errors.Is(err, repo.ErrNotFound) {
+			return found, err
+		}
+	}
+	return a.DB.PackageByFilename(r.Context(), c.repository.ID, os, version, namespace, r.PathValue("filename"))
+}
+
+// unversioned is the version of a distribution that has but one, where a path
+// leaves it out: python/x.whl.
+const unversioned = "1"
 
 // deletePackage frees the file name at once; the indexes follow.
 func (a *API) deletePackage(w http.ResponseWriter, r *http.Request, _ *call, _ params, p *repo.Package) error {

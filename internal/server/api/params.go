@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,24 +72,52 @@ func readParams(w http.ResponseWriter, r *http.Request) (params, error) {
 	body := http.MaxBytesReader(w, r.Body, maxParams)
 	kind, attributes, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
-	case kind == "multipart/form-data":
+	case kind == formData && attributes["boundary"] != "":
 		return p, p.multipart(multipart.NewReader(body, attributes["boundary"]))
+	case kind == formData:
+		buffered := bufio.NewReader(body)
+		if boundary := firstBoundary(buffered); boundary != "" {
+			return p, p.multipart(multipart.NewReader(buffered, boundary))
+		}
+		return p, p.text(buffered) // whatever its header says
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
 		return p, p.json(body)
 	}
+	return p, p.text(body)
+}
+
+// formData is the media type of a form that carries files.
+const formData = "multipart/form-data"
+
+// firstBoundary is the boundary in the first line of a form whose header names
+// none, and "" if the body does not begin with one.
+func firstBoundary(body *bufio.Reader) string {
+	line, _ := body.Peek(maxBoundary + len("--\r\n")) // what is shorter is judged as it is
+	line, _, found := bytes.Cut(line, []byte("\r\n"))
+	boundary, ok := bytes.CutPrefix(line, []byte("--"))
+	if !found || !ok || len(boundary) > maxBoundary {
+		return ""
+	}
+	return string(boundary)
+}
+
+// maxBoundary is the length of the longest boundary, in bytes (RFC 2046, 5.1.1).
+const maxBoundary = 70
+
+// text reads a urlencoded form, or JSON: some clients send it and do not say so.
+func (p params) text(body io.Reader) error {
 	text, err := io.ReadAll(body)
 	if err != nil {
-		return nil, badRequest(err)
+		return badRequest(err)
 	}
-	// Some clients send JSON and do not say so.
 	if trimmed := strings.TrimSpace(string(text)); strings.HasPrefix(trimmed, "{") {
-		return p, p.json(strings.NewReader(trimmed))
+		return p.json(strings.NewReader(trimmed))
 	}
 	form, err := url.ParseQuery(string(text))
 	if err != nil {
-		return nil, badRequest(err)
+		return badRequest(err)
 	}
-	return p, p.query(form)
+	return p.query(form)
 }
 
 func (p params) multipart(r *multipart.Reader) error {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,20 +139,19 @@ func isTimeout(err error) bool {
 }
 
 // multipartReader finds the boundary of a body. One client sends no
-// Content-Type; then the body's first line tells.
+// Content-Type, and some leave the boundary out; then the body's first line tells.
 func multipartReader(r *http.Request) (*multipart.Reader, error) {
-	kind, attributes, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err == nil && kind == "multipart/form-data" && attributes["boundary"] != "" {
+	kind, attributes, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	isForm := kind == formData
+	if isForm && attributes["boundary"] != "" {
 		return multipart.NewReader(r.Body, attributes["boundary"]), nil
 	}
-	if r.Header.Get("Content-Type") != "" {
+	if !isForm && r.Header.Get("Content-Type") != "" {
 		return nil, repo.Invalid("package_file", "send the package as multipart/form-data, in a part named package[package_file]")
 	}
-	buffered := bufio.NewReaderSize(r.Body, 4096)
-	line, _ := buffered.Peek(200)
-	line, _, found := bytes.Cut(line, []byte("\r\n"))
-	if boundary, ok := bytes.CutPrefix(line, []byte("--")); found && ok && len(boundary) > 0 && len(boundary) <= 70 {
-		return multipart.NewReader(buffered, string(boundary)), nil
+	body := bufio.NewReaderSize(r.Body, 4096)
+	if boundary := firstBoundary(body); boundary != "" {
+		return multipart.NewReader(body, boundary), nil
 	}
 	return nil, repo.Invalid("package_file", "can't be blank: send the package as multipart/form-data, in a part named package[package_file]")
 }

@@ -43,7 +43,7 @@ type repositoryJSON struct {
 	UpdatedAt     timestamp  `json:"updated_at"`
 	LastPush      string     `json:"last_push_human"`
 	PackageCount  string     `json:"package_count_human"`
-	TotalInstalls int64      `json:"total_installs_count"`
+	TotalInstalls *int64     `json:"total_installs_count"` // null: installations are not counted
 	Paths         *pathsJSON `json:"paths,omitempty"`
 	URLs          *urlsJSON  `json:"urls,omitempty"`
 }

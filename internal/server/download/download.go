@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -66,7 +67,9 @@ type Handler struct {
 	// DirectLimit is the size in bytes below which metadata is answered by this
 	// server all the same.
 	DirectLimit int64
-	Log         *slog.Logger
+	// URL is the public URL of the server, without a slash at its end.
+	URL *url.URL
+	Log *slog.Logger
 
 	caches caches
 	pairs  pairs
@@ -90,8 +93,8 @@ func (h *Handler) ServeRepository(w http.ResponseWriter, r *http.Request, rp rep
 		return h.serveSigningKey(w, r, rp)
 	case isKey && strings.HasPrefix(rest, "/"):
 		return h.serveKey(w, r, rp, rest[1:])
-	case strings.HasPrefix(path, "packages/"):
-		return h.servePackagePage(w, r, rp, path)
+	case h.Page(path):
+		return h.servePage(w, r, rp, path)
 	}
 	for _, f := range h.Formats {
 		if req, ok := f.Resolve(format.Query{Path: path, Accept: strings.Join(r.Header.Values("Accept"), ",")}); ok {
@@ -203,28 +206,6 @@ func (h *Handler) serveKey(w http.ResponseWriter, r *http.Request, rp repo.Repos
 		return err
 	}
 	return sendKey(w, r, k.Public)
-}
-
-// servePackagePage answers packages/<os>/<version>/<file>/download, with or
-// without an extension: the download URL of the API.
-func (h *Handler) servePackagePage(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error {
-	part := strings.Split(path, "/")
-	if len(part) != 5 || part[4] != "download" && !strings.HasPrefix(part[4], "download.") {
-		return fmt.Errorf("%s in %s: %w", path, rp.FullName(), repo.ErrNotFound)
-	}
-	v, ok := h.Catalog().Find(part[1], part[2])
-	if !ok {
-		return fmt.Errorf("distribution %s/%s: %w", part[1], part[2], repo.ErrNotFound)
-	}
-	p, err := h.DB.PackageByFilename(r.Context(), rp.ID, v.OS, v.Version, r.URL.Query().Get("scope"), part[3])
-	if err != nil {
-		return err
-	}
-	f, err := h.storedFile(r.Context(), rp, p.Files[0].Path)
-	if err != nil {
-		return err
-	}
-	return h.sendPackage(w, r, f)
 }
 
 // caches hold what requests need. Each has a bound on its size, and only index
