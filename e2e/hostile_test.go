@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -57,12 +58,53 @@ func hostile() map[string]struct {
 	}
 }
 
+// hostilePuts are the requests of npm that take the most memory to be read. The
+// package that they are about is not there, which is found after they are read.
+func hostilePuts() map[string][]byte {
+	const size = 12 << 20 // eight times of which are reserved
+	long := strings.Repeat("x", size)
+	attached := base64.StdEncoding.EncodeToString(npmtest.Package{Name: "puts"}.Build())
+	publish := func(fields string) []byte {
+		return []byte(`{"name":"puts","versions":{"1.0.0":{` + fields + `}},"_attachments":{"puts-1.0.0.tgz":{"data":"` + attached + `"}}}`)
+	}
+	versions := strings.TrimSuffix(strings.Replace(dependencies(99_000), `"^1.0.0"`, `{"deprecated":"x"}`, -1), ",")
+	return map[string][]byte{
+		"a packument of 100,000 versions":  []byte(`{"versions":{` + versions + `},"readme":"` + long + `"}`),
+		"a message of 12 MB":               []byte(`{"versions":{"1.0.0":{"deprecated":"` + long + `"}}}`),
+		"250 KB of tags":                   []byte(`{"versions":{"1.0.0":{}},"dist-tags":{` + strings.TrimSuffix(dependencies(9_500), ",") + `}}`),
+		"dependencies of 12 MB, published": publish(`"dependencies":{` + strings.TrimSuffix(dependencies(size/26), ",") + `}`),
+		"dependencies of 1 MB, published":  publish(`"dependencies":{` + strings.TrimSuffix(dependencies(37_000), ",") + `}`),
+		"a readme of 12 MB, published":     publish(`"readme":"` + long + `"`),
+	}
+}
+
 func dependencies(n int) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, `"dependency-%d":"^1.0.0",`, i)
 	}
 	return b.String()
+}
+
+// sixteen sends a request so many times at once. Each must be answered: one that
+// found no room within a minute is told to come again.
+func (s *instance) sixteen(t *testing.T, name string, size int, send func(i int) (int, []byte, error)) {
+	t.Helper()
+	var all sync.WaitGroup
+	var last atomic.Value
+	for i := range 16 {
+		all.Go(func() {
+			code, answer, err := send(i)
+			switch code {
+			case http.StatusCreated, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusServiceUnavailable:
+			default:
+				t.Errorf("%s: %d %.200s %v", name, code, answer, err)
+			}
+			last.Store(fmt.Sprintf("%d %.150s", code, answer))
+		})
+	}
+	all.Wait()
+	t.Logf("%s, %d bytes: the last answer is %s", name, size, last.Load())
 }
 
 // TestHostileMemory pushes sixteen of each hostile package at once to a server
@@ -76,21 +118,14 @@ func TestHostileMemory(t *testing.T) {
 	s.prefix = []string{"prlimit", "--as=" + strconv.Itoa(4<<30)}
 	s.run(t)
 	for name, p := range hostile() {
-		var all sync.WaitGroup
-		var status atomic.Int64
-		var said atomic.Value
-		for i := range 16 {
-			all.Go(func() {
-				code, answer, err := s.pushForm(t.Context(), "admin/demo", p.distro, fmt.Sprintf("x%d", i), p.body, "")
-				if err != nil || code != http.StatusCreated && code != http.StatusUnprocessableEntity {
-					t.Errorf("%s: %d %.200s %v", name, code, answer, err)
-				}
-				status.Store(int64(code))
-				said.Store(answer)
-			})
-		}
-		all.Wait()
-		t.Logf("%s, %d bytes: the last answer is %d %.150s", name, len(p.body), status.Load(), said.Load())
+		s.sixteen(t, name, len(p.body), func(i int) (int, []byte, error) {
+			return s.pushForm(t.Context(), "admin/demo", p.distro, fmt.Sprintf("x%d", i), p.body, "")
+		})
+	}
+	for name, body := range hostilePuts() {
+		s.sixteen(t, name, len(body), func(int) (int, []byte, error) {
+			return s.call(t.Context(), http.MethodPut, "/admin/demo/npm/puts", "application/json", bytes.NewReader(body))
+		})
 	}
 	peak := s.peakMemory(t)
 	t.Logf("the server took %d MiB at most", peak>>20)

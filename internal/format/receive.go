@@ -52,11 +52,24 @@ type Call struct {
 	// Keep receives a file: it streams r to storage and hashes it on the way.
 	// What no Action pushes is discarded.
 	Keep func(ctx context.Context, name string, r io.Reader) (Upload, error)
+	// Scratch makes a place on disk for what must be read before it can be said how
+	// much memory it takes. It is gone when the call has been answered.
+	Scratch func(ctx context.Context) (Scratch, error)
+	// Within runs read with n bytes of the memory that all parses share, as soon as
+	// there are as many, and cancels it with the call, or when it takes too long.
+	// What read leaves behind must be small: it is not counted any more.
+	Within func(ctx context.Context, n int64, read func(context.Context) error) error
 	// User is the name of the account whose API token came along; "" for a read
 	// token, or none.
 	User string
 	Time time.Time // now
 	Lookup
+}
+
+// Scratch holds what was written to it.
+type Scratch interface {
+	io.Writer
+	io.ReaderAt
 }
 
 // Lookup tells what there is in the repository of a Call, published or not.

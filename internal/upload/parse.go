@@ -45,45 +45,66 @@ func (p *parsing) open() {
 // it must be called when what was read is not needed any more, after an error
 // too.
 func (u *Uploader) parse(ctx context.Context, f format.Format, file *File, fields map[string]string) (parsed format.Parsed, release func(), err error) {
-	u.parsing.open()
-	bounded, cancel := context.WithTimeout(ctx, parseTime)
-	defer cancel()
-	r := reservation{parsing: &u.parsing, ctx: bounded}
-	if err := u.parsing.places.Acquire(bounded, 1); err != nil {
-		return nil, r.end, busy(ctx, file, err)
-	}
-	r.place = true
-	up := file.Upload(fields)
-	up.Reserve = r.reserve
-	parsed, err = f.Parse(bounded, up)
-	r.leave()
-	if err != nil && bounded.Err() != nil {
-		err = busy(ctx, file, err)
-	}
+	r := reservation{parsing: &u.parsing}
+	err = r.run(ctx, file.Name, func(ctx context.Context) (err error) {
+		up := file.Upload(fields)
+		up.Reserve = func(n int64) error { return r.reserve(ctx, n) }
+		parsed, err = f.Parse(ctx, up)
+		return err
+	})
 	if err != nil {
 		return nil, r.end, fmt.Errorf("read %s: %w", file.Name, err)
 	}
 	return parsed, r.end, nil
 }
 
+// Within runs read with n bytes of the memory that the packages being read share,
+// as they are: with a place until it ends, or with that memory.
+func (u *Uploader) Within(ctx context.Context, what string, n int64, read func(context.Context) error) error {
+	r := reservation{parsing: &u.parsing}
+	defer r.end()
+	return r.run(ctx, what, func(ctx context.Context) error {
+		if err := r.reserve(ctx, n); err != nil {
+			return err
+		}
+		return read(ctx)
+	})
+}
+
+// run runs read in a place.
+func (r *reservation) run(ctx context.Context, what string, read func(context.Context) error) error {
+	r.open()
+	bounded, cancel := context.WithTimeout(ctx, parseTime)
+	defer cancel()
+	err := r.places.Acquire(bounded, 1)
+	if err == nil {
+		r.place = true
+		err = read(bounded)
+		r.leave()
+	}
+	if err != nil && bounded.Err() != nil {
+		err = busy(ctx, what, err)
+	}
+	return err
+}
+
 // busy tells a client that has not gone away to come again.
-func busy(ctx context.Context, file *File, err error) error {
+func busy(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s could not be read within %s beside the packages that are being read: %w", repo.ErrUnavailable, file.Name, parseTime, err)
+	return fmt.Errorf("%w: %s could not be read within %s beside the packages that are being read: %w", repo.ErrUnavailable, what, parseTime, err)
 }
 
 // reservation is what one parse holds of the budget.
 type reservation struct {
 	*parsing
-	ctx    context.Context //nolint:containedctx // that of the one parse it is made for
 	place  bool
 	memory int64
 }
 
 // reserve implements format.Upload.Reserve.
-func (r *reservation) reserve(n int64) error {
+func (r *reservation) reserve(ctx context.Context, n int64) error {
 	switch {
 	case n <= format.UnaskedMemory:
 		return nil
@@ -93,7 +114,7 @@ func (r *reservation) reserve(n int64) error {
 		return errors.New("a parse reserves memory twice")
 	}
 	r.leave()
-	if err := r.parsing.memory.Acquire(r.ctx, n); err != nil {
+	if err := r.parsing.memory.Acquire(ctx, n); err != nil {
 		return err
 	}
 	r.memory = n

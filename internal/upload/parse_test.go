@@ -116,6 +116,55 @@ func TestParsesShareTime(t *testing.T) {
 	})
 }
 
+// TestRequestsShareMemory: what is read of a request waits for the same memory as
+// packages do, gives it back, and is told to come again after the same time.
+func TestRequestsShareMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &Uploader{}
+		read := func(ctx context.Context, n int64) error {
+			return u.Within(ctx, "the request", n, func(ctx context.Context) error {
+				select {
+				case <-time.After(25 * time.Second):
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+		}
+		var wg sync.WaitGroup
+		var late atomic.Int64
+		for range 4 {
+			wg.Go(func() {
+				if err := read(t.Context(), parseMemory/2+1); errors.Is(err, repo.ErrUnavailable) {
+					late.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		small := time.Now()
+		if err := read(t.Context(), format.UnaskedMemory); err != nil || time.Since(small) > 25*time.Second {
+			t.Errorf("a small one took %s: %v", time.Since(small), err)
+		}
+		wg.Wait()
+		if late.Load() != 2 { // two were read one after the other, within a minute
+			t.Errorf("%d were late", late.Load())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := read(ctx, parseMemory); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, repo.ErrUnavailable) {
+			t.Errorf("of a client that went away: %v", err)
+		}
+		if err := read(t.Context(), parseMemory); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		var invalid *repo.InvalidError
+		if err := read(t.Context(), parseMemory+1); !errors.As(err, &invalid) {
+			t.Errorf("too much: %v", err)
+		}
+	})
+}
+
 // TestTooHungry: what can never be read is refused and not waited for.
 func TestTooHungry(t *testing.T) {
 	for _, err := range parseAll(t.Context(), t, &hungry{need: parseMemory + 1}, 1) {

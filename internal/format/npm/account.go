@@ -32,7 +32,7 @@ func receiveLogin(_ context.Context, c format.Call, r route) (a format.Action, e
 		Name, Password string
 	}
 	s := newScanner(c.Body, maxLogin)
-	if err = member(s, &body); err == nil {
+	if err = member(s, maxLogin, &body); err == nil {
 		err = s.end()
 	}
 	if err != nil {

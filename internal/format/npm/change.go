@@ -14,8 +14,14 @@ const (
 	// maxChange bounds what a request says beside the tarball, in bytes. That
 	// of npm deprecate is the whole packument.
 	maxChange = 64 << 20
+	// changeMemory is what reading it may take for each of its bytes: a version of
+	// nothing is written in nine, and is a member of a map. TestChangeLinear has the
+	// worst.
+	changeMemory = 8
 	// maxStated bounds the versions that a request speaks of.
 	maxStated = 100_000
+	// maxTags bounds the dist-tags of a request, in bytes of JSON: some thousands.
+	maxTags = 256 << 10
 )
 
 // change is what a client sends with PUT /<name>: a packument, or as much of
@@ -24,20 +30,20 @@ type change struct {
 	name     string
 	revision string
 	tags     map[string]string
-	versions map[string]stated
+	versions map[string]string // what each is deprecated with; "" for nothing
+	// first is what is said of the first version, and the only one where it is
+	// published.
+	first stated
 	// absent is what the client wants to change and this registry has not:
 	// "stars". It is "" if there is nothing.
 	absent string
-	// attached is the name of the tarball that came along; "" if none did.
-	attached string
 }
 
 // stated is what a client says of a version.
 type stated struct {
-	Name       string          `json:"name"`
-	Version    string          `json:"version"`
-	Deprecated json.RawMessage `json:"deprecated"`
-	Dist       struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Dist    struct {
 		Shasum    string `json:"shasum"`
 		Integrity string `json:"integrity"`
 	} `json:"dist"`
@@ -47,20 +53,10 @@ type stated struct {
 	Scripts              json.RawMessage `json:"scripts"`
 }
 
-// deprecation is the message of a deprecation; "" for none.
-func (s stated) deprecation() string {
-	var message string
-	if json.Unmarshal(s.Deprecated, &message) != nil {
-		return ""
-	}
-	return message
-}
-
-// readChange reads the body of a request. The tarball is handed to attach while
-// it comes in, wherever it stands in the body.
-func readChange(body io.Reader, attach func(name string, content io.Reader) error) (*change, error) {
-	s := newScanner(body, maxChange)
-	c := &change{versions: make(map[string]stated)}
+// readChange reads a packument without its attachments.
+func readChange(text io.Reader) (*change, error) {
+	s := newScanner(text, maxChange)
+	c := &change{versions: make(map[string]string)}
 	err := s.object(func(key string) (err error) {
 		switch key {
 		case "name":
@@ -68,31 +64,15 @@ func readChange(body io.Reader, attach func(name string, content io.Reader) erro
 		case "_rev":
 			c.revision, err = s.text()
 		case "dist-tags":
-			err = member(s, &c.tags)
+			err = member(s, maxTags, &c.tags)
 		case "versions":
-			err = s.object(func(version string) error {
-				if len(c.versions) == maxStated {
-					return errTooMuch
-				}
-				var v stated
-				err := member(s, &v)
-				if len(c.versions) > 0 { // nothing is published: npm deprecate sends them all
-					v = stated{Deprecated: v.Deprecated}
-				}
-				c.versions[version] = v
-				return err
-			})
+			err = s.object(func(version string) error { return c.version(s, version) })
 		case "users", "maintainers":
 			err = c.aside(s, key)
-		case "_attachments":
-			err = s.object(func(name string) error { return c.attachment(s, name, attach) })
 		default:
-			_, err = s.value()
+			_, err = s.value(s.left)
 		}
-		if err != nil {
-			return within(key, err)
-		}
-		return nil
+		return within(key, err)
 	})
 	if err == nil {
 		err = s.end()
@@ -100,17 +80,47 @@ func readChange(body io.Reader, attach func(name string, content io.Reader) erro
 	return c, err
 }
 
+// version reads what is said of one version.
+func (c *change) version(s *scanner, version string) error {
+	if len(c.versions) == maxStated {
+		return errTooMuch
+	}
+	raw, err := s.value(s.left)
+	if err != nil {
+		return err
+	}
+	if len(c.versions) == 0 {
+		err = json.Unmarshal(raw, &c.first)
+		c.first.Version = version
+	}
+	var v struct {
+		Deprecated json.RawMessage `json:"deprecated"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &v)
+	}
+	if err != nil {
+		return &syntaxError{err.Error()}
+	}
+	message := ""
+	if v.Deprecated != nil && json.Unmarshal(v.Deprecated, &message) != nil {
+		message = "" // npm says false for none
+	}
+	c.versions[version] = message
+	return nil
+}
+
 // aside reads what npm star, or npm owner, changes in a packument. Ours has
 // neither: a client that states them wants them changed.
 func (c *change) aside(s *scanner, key string) error {
 	c.absent = map[string]string{"users": "stars", "maintainers": absentOfPackage["owners"]}[key]
-	_, err := s.value()
+	_, err := s.value(s.left)
 	return err
 }
 
-// member reads a value into a Go one.
-func member(s *scanner, into any) error {
-	raw, err := s.value()
+// member reads a value of so many bytes at most into a Go one.
+func member(s *scanner, most int, into any) error {
+	raw, err := s.value(most)
 	if err != nil {
 		return err
 	}
@@ -120,64 +130,12 @@ func member(s *scanner, into any) error {
 	return nil
 }
 
-// within says in which member of the body an error lies.
-func within(key string, err error) error { return fmt.Errorf("%.40q: %w", key, err) }
-
-// attachment reads {"content_type":…,"data":…,"length":…}.
-func (c *change) attachment(s *scanner, name string, attach func(string, io.Reader) error) error {
-	if strings.HasSuffix(name, ".sigstore") {
-		return invalid("_attachments", errors.New("this registry keeps no provenance: publish without --provenance"))
+// within says in which member of the body an error lies, if there is one.
+func within(key string, err error) error {
+	if err == nil {
+		return nil
 	}
-	if !strings.HasSuffix(name, ".tgz") {
-		return invalid("_attachments", fmt.Errorf("%.120q is no tarball", name))
-	}
-	if c.attached != "" {
-		return &syntaxError{"there are two tarballs in it"}
-	}
-	c.attached = name
-	stated, length := int64(-1), &counter{}
-	err := s.object(func(key string) error {
-		switch {
-		case key == "length":
-			return member(s, &stated)
-		case key != "data":
-			_, err := s.value()
-			return err
-		case length.r != nil:
-			return &syntaxError{"an attachment has its data twice"}
-		}
-		text, err := s.stream()
-		if err != nil {
-			return err
-		}
-		length.r = base64.NewDecoder(base64.StdEncoding, text)
-		if err := attach(name, length); err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, text) // to its quotation mark
-		return err
-	})
-	switch {
-	case err != nil:
-		return within(name, err)
-	case length.r == nil:
-		return within(name, &syntaxError{"the attachment has no data"})
-	case stated >= 0 && stated != length.n:
-		return within(name, &syntaxError{fmt.Sprintf("the attachment has %d bytes and says it has %d", length.n, stated)})
-	}
-	return nil
-}
-
-// counter counts what is read.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
+	return fmt.Errorf("%.40q: %w", key, err)
 }
 
 // isMalformed reports whether an error of readChange is the client's: what it

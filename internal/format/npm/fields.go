@@ -24,7 +24,7 @@ type object []field
 // deep.
 func parseObject(text []byte) (object, error) {
 	s := newScanner(bytes.NewReader(text), len(text))
-	value, err := s.value()
+	value, err := s.value(len(text))
 	if err != nil {
 		return nil, err
 	}

@@ -110,9 +110,9 @@ func (a *audit) packument() error {
 		case "versions":
 			err = a.object(a.version)
 		case "dist-tags":
-			err = member(a.scanner, &tags)
+			err = member(a.scanner, a.left, &tags)
 		default:
-			_, err = a.value()
+			_, err = a.value(a.left)
 		}
 		return err
 	})
@@ -135,7 +135,7 @@ func (a *audit) packument() error {
 
 func (a *audit) version(version string) error {
 	a.left = maxAudited
-	value, err := a.value()
+	value, err := a.value(a.left)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -123,57 +122,4 @@ func TestAudit(t *testing.T) {
 			t.Errorf("%s, cut off: %s", kind, found)
 		}
 	}
-}
-
-// TestLinear doubles what is read and expects twice the memory at most, and a
-// little.
-func TestLinear(t *testing.T) {
-	for name, fields := range map[string]func(n int) string{
-		"dependencies":    func(n int) string { return `"dependencies":{` + many(n, `"%d":"1"`) + `}` },
-		"dependency list": func(n int) string { return `"dependencies":[` + many(n, `"a%d@1"`) + `]` },
-		"commands":        func(n int) string { return `"bin":{` + many(n, `"%d":"x"`) + `}` },
-		"command list":    func(n int) string { return `"bin":[` + many(n, `"x/%d"`) + `]` },
-		"bundled":         func(n int) string { return `"bundleDependencies":true,"dependencies":{` + many(n, `"%d":"1"`) + `}` },
-		"one field twice": func(n int) string { return many(n, `"x":%d`) },
-		"deep": func(n int) string {
-			return `"x":[` + many(n/20, strings.Repeat("[", 90)+`%d`+strings.Repeat("]", 90)) + `]`
-		},
-		"a long key": func(n int) string { return `"dependencies":{"` + strings.Repeat("k", 10*n) + `":"1"}` },
-		"escapes":    func(n int) string { return `"x":"` + strings.Repeat(`\ud800`, n) + `"` },
-		"numbers":    func(n int) string { return `"x":[` + many(n, `%de400`) + `]` },
-		"licences":   func(n int) string { return `"licenses":[` + many(n, `"%d"`) + `]` },
-		"platforms":  func(n int) string { return `"os":[` + many(n, `"%d"`) + `]` },
-		"scripts, engines": func(n int) string {
-			return `"scripts":{` + many(n, `"%d":"x"`) + `},"engines":{` + many(n, `"%d":"x"`) + `}`
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cost := func(n int) int64 {
-				body := npmtest.Package{Fields: fields(n)}.Build()
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				push(t, body, time.Unix(0, 0))
-				runtime.ReadMemStats(&after)
-				if grown := after.TotalAlloc - before.TotalAlloc; grown > 200*uint64(len(body)) {
-					t.Errorf("%d bytes are made of %d", grown, len(body))
-				}
-				return int64(after.TotalAlloc - before.TotalAlloc)
-			}
-			small, large := cost(4000), cost(8000)
-			if large > 3*small {
-				t.Errorf("%d bytes, and twice as much for %d", small, large)
-			}
-		})
-	}
-}
-
-func many(n int, member string) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, member, i)
-	}
-	return b.String()
 }

@@ -43,7 +43,7 @@ func parse(ctx context.Context, u format.Upload) (*tarball, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := u.NeedMemory(manifestMemory * int64(len(c.manifest))); err != nil {
+	if err := u.NeedMemory(manifestMemory * int64(len(c.manifest)+len(u.Fields[fieldStated]))); err != nil {
 		return nil, err
 	}
 	m, err := readManifest(c)
@@ -57,8 +57,8 @@ func parse(ctx context.Context, u format.Upload) (*tarball, error) {
 	return t, says(t)
 }
 
-// manifestMemory is what reading a package.json may take for each of its bytes:
-// a dependency is written in eight, and is a name and a text several times over.
+// manifestMemory is what reading a package.json, and what a client says of it, may
+// take for each of their bytes: a dependency is written in eight, and is a name and a text several times over.
 // TestLinear has the worst.
 const manifestMemory = 64
 

@@ -48,6 +48,9 @@ func (registry) Search(_ context.Context, s format.Search) ([]repo.Package, int6
 		int64(s.From + s.Size), nil
 }
 
+// atOnce has all the memory there is.
+func atOnce(ctx context.Context, _ int64, read func(context.Context) error) error { return read(ctx) }
+
 // call sends a request of alice and tells in a line what it asks for.
 func call(t *testing.T, method, path, body string) string {
 	t.Helper()
@@ -60,7 +63,7 @@ func call(t *testing.T, method, path, body string) string {
 		return "no access"
 	}
 	a, err := npm.New().Receive(t.Context(), format.Call{
-		Method: method, Path: path, Query: values, Body: strings.NewReader(body), User: "alice", Time: time.Unix(0, 0), Lookup: registry{},
+		Method: method, Path: path, Query: values, Body: strings.NewReader(body), User: "alice", Time: time.Unix(0, 0), Lookup: registry{}, Scratch: npmtest.Scratch, Within: atOnce,
 		Keep: func(_ context.Context, name string, r io.Reader) (format.Upload, error) {
 			content, err := io.ReadAll(r)
 			return upload(name, content), err
@@ -262,7 +265,7 @@ func TestAccess(t *testing.T) {
 // TestReadFails hands a failure of the storage on as it is.
 func TestReadFails(t *testing.T) {
 	_, err := npm.New().Receive(t.Context(), format.Call{
-		Method: "PUT", Path: "npm/a", Body: strings.NewReader(`{"_attachments":{"a-1.0.0.tgz":{"data":"aGVsbG8="}}}`), Lookup: registry{},
+		Method: "PUT", Path: "npm/a", Body: strings.NewReader(`{"_attachments":{"a-1.0.0.tgz":{"data":"aGVsbG8="}}}`), Lookup: registry{}, Scratch: npmtest.Scratch,
 		Keep: func(context.Context, string, io.Reader) (format.Upload, error) { return format.Upload{}, errFire },
 	})
 	var invalid *repo.InvalidError

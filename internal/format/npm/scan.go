@@ -124,9 +124,12 @@ func (s *scanner) object(each func(key string) error) error {
 	}
 }
 
+// maxText bounds a string that is kept as such: a key, a name, a version, in bytes.
+const maxText = 64 << 10
+
 // text reads a string.
 func (s *scanner) text() (text string, err error) {
-	raw, err := s.value()
+	raw, err := s.value(maxText)
 	if err != nil {
 		return "", err
 	}
@@ -136,49 +139,72 @@ func (s *scanner) text() (text string, err error) {
 	return text, nil
 }
 
-// value reads any value, valid and in UTF-8.
-func (s *scanner) value() (json.RawMessage, error) {
-	if _, err := s.next(); err != nil {
+// value reads any value of so many bytes at most, valid and in UTF-8.
+func (s *scanner) value(most int) (json.RawMessage, error) {
+	var raw text
+	if err := s.copy(&raw, most); err != nil {
 		return nil, err
 	}
-	var v extent
-	for !v.ended {
+	return checked(json.RawMessage(raw))
+}
+
+// text is one in memory, of which most are a few bytes long.
+type text []byte
+
+// Write implements io.Writer.
+func (t *text) Write(p []byte) (int, error) {
+	*t = append(*t, p...)
+	return len(p), nil
+}
+
+// copy writes what comes next, to the end of the value. It has so many bytes at
+// most, and is a value only if it is checked.
+func (s *scanner) copy(w io.Writer, most int) error {
+	if _, err := s.next(); err != nil {
+		return err
+	}
+	for v := (extent{}); !v.ended; {
 		if s.r.Buffered() == 0 {
 			if _, err := s.r.Peek(1); err == io.EOF && v.depth == 0 && !v.quoted {
-				break // a number may end the text
+				return nil // a number may end the text
 			} else if err != nil {
-				return nil, s.ended(err)
+				return s.ended(err)
 			}
 		}
 		ready, err := s.r.Peek(s.r.Buffered())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		n := v.take(ready)
 		if v.depth > maxDepth {
-			return nil, syntax("it is nested more than %d deep", maxDepth)
+			return syntax("it is nested more than %d deep", maxDepth)
 		}
-		if s.left -= n; s.left < 0 {
-			return nil, errTooMuch
+		most -= n
+		if s.left -= n; min(s.left, most) < 0 {
+			return errTooMuch
 		}
-		v.raw = append(v.raw, ready[:n]...)
+		if _, err := w.Write(ready[:n]); err != nil {
+			return err
+		}
 		if _, err := s.r.Discard(n); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s.checked(v.raw)
+	return nil
 }
 
 // extent finds the end of a value: the bracket or quotation mark that closes
 // it or, of a number or a word, what comes behind.
 type extent struct {
-	raw                    []byte
+	begun                  bool
 	depth                  int
 	quoted, escaped, ended bool
 }
 
 // take looks at what comes next and returns how much of it is the value's.
 func (v *extent) take(p []byte) int {
+	begun := v.begun
+	v.begun = true
 	for i, b := range p {
 		switch {
 		case v.escaped:
@@ -191,7 +217,7 @@ func (v *extent) take(p []byte) int {
 			v.quoted = true
 		case b == '{' || b == '[':
 			v.depth++
-		case v.depth == 0 && (len(v.raw) > 0 || i > 0) && bytes.IndexByte([]byte(",}]: \t\r\n"), b) >= 0:
+		case v.depth == 0 && (begun || i > 0) && bytes.IndexByte([]byte(",}]: \t\r\n"), b) >= 0:
 			v.ended = true
 			return i
 		case b == '}' || b == ']':
@@ -205,7 +231,7 @@ func (v *extent) take(p []byte) int {
 	return len(p)
 }
 
-func (s *scanner) checked(raw []byte) (json.RawMessage, error) {
+func checked(raw []byte) (json.RawMessage, error) {
 	if !json.Valid(raw) {
 		return nil, syntax("%.40q is no value", raw)
 	}

@@ -20,63 +20,75 @@ import (
 // says of the version, as JSON.
 const fieldStated = "manifest"
 
+// maxSaid bounds what of a request is kept until it is done, in bytes: that field,
+// or messages of deprecation. It is no part of the memory that parses share, and
+// as much as the buffers of an upload.
+const maxSaid = 1 << 20
+
 // receivePackument answers PUT of a packument: npm publish if a tarball came
 // along, else a change of what there is.
-func receivePackument(ctx context.Context, c format.Call, r route) (format.Action, error) {
+func receivePackument(ctx context.Context, c format.Call, r route) (a format.Action, err error) {
 	var file format.Upload
-	change, err := readChange(c.Body, func(name string, content io.Reader) (err error) {
+	p, err := split(ctx, c, func(name string, content io.Reader) (err error) {
 		file, err = c.Keep(ctx, path.Base(name), content)
 		return err
 	})
 	if err != nil {
-		return format.Action{}, malformed(err)
+		return a, malformed(err)
 	}
-	if change.name != "" && change.name != r.name {
-		return format.Action{}, invalid("name", fmt.Errorf("the request is about %q, and what it says about %.60q", r.name, change.name))
-	}
-	if change.attached != "" {
-		return publish(change, file, r.name)
-	}
-	if r.revision != "" {
-		change.revision = r.revision
-	}
-	return amend(ctx, c, change, r)
+	err = c.Within(ctx, changeMemory*p.size, func(ctx context.Context) error {
+		change, err := readChange(p.text())
+		switch {
+		case err != nil:
+			return malformed(err)
+		case change.name != "" && change.name != r.name:
+			return invalid("name", fmt.Errorf("the request is about %q, and what it says about %.60q", r.name, change.name))
+		case p.attached != "":
+			a, err = publish(change, p.attached, file, r.name)
+			return err
+		case r.revision != "":
+			change.revision = r.revision
+		}
+		a, err = amend(ctx, c, change, r)
+		return err
+	})
+	return a, err
 }
 
 // publish records the one version that came. Parse compares what the client
 // says of it with the tarball.
-func publish(c *change, file format.Upload, name string) (format.Action, error) {
+func publish(c *change, attached string, file format.Upload, name string) (format.Action, error) {
 	if len(c.versions) != 1 {
 		return format.Action{}, invalid("versions", fmt.Errorf("one tarball came, and the request speaks of %d versions", len(c.versions)))
 	}
-	for version, s := range c.versions {
-		clean, err := cleanVersion(version)
-		if err != nil {
-			return format.Action{}, invalid("versions", err)
-		}
-		if !namesTarball(c.attached, name, clean) {
-			return format.Action{}, invalid("_attachments", fmt.Errorf("%.120q is not the tarball of %s@%s", c.attached, name, clean))
-		}
-		s.Name, s.Version = name, version
-		p := format.Pushing{File: file}
-		for tag, to := range c.tags {
-			if err := validTag(tag); err != nil {
-				return format.Action{}, invalid("dist-tags", err)
-			}
-			if of, err := cleanVersion(to); err != nil || of != clean {
-				return format.Action{}, invalid("dist-tags", fmt.Errorf("the tag %s is to be %.60q, and the tarball is of %s", tag, to, clean))
-			}
-			p.Tags = append(p.Tags, tag)
-		}
-		slices.Sort(p.Tags)
-		text, err := json.Marshal(s)
-		if err != nil {
-			return format.Action{}, fmt.Errorf("keep what is said of %s: %w", name, err)
-		}
-		p.Fields = map[string]string{fieldStated: string(text)}
-		return format.Action{Push: []format.Pushing{p}, Answer: done(), Await: true}, nil
+	clean, err := cleanVersion(c.first.Version)
+	if err != nil {
+		return format.Action{}, invalid("versions", err)
 	}
-	return format.Action{}, errors.New("unreachable: there is one version")
+	if !namesTarball(attached, name, clean) {
+		return format.Action{}, invalid("_attachments", fmt.Errorf("%.120q is not the tarball of %s@%s", attached, name, clean))
+	}
+	p := format.Pushing{File: file}
+	for tag, to := range c.tags {
+		if err := validTag(tag); err != nil {
+			return format.Action{}, invalid("dist-tags", err)
+		}
+		if of, err := cleanVersion(to); err != nil || of != clean {
+			return format.Action{}, invalid("dist-tags", fmt.Errorf("the tag %s is to be %.60q, and the tarball is of %s", tag, to, clean))
+		}
+		p.Tags = append(p.Tags, tag)
+	}
+	slices.Sort(p.Tags)
+	c.first.Name = name
+	text, err := json.Marshal(c.first)
+	if err != nil {
+		return format.Action{}, fmt.Errorf("keep what is said of %s: %w", name, err)
+	}
+	if len(text) > maxSaid {
+		return format.Action{}, invalid("versions", fmt.Errorf("what is said of %s takes %d bytes, more than the %d that are allowed: push the tarball itself", clean, len(text), maxSaid))
+	}
+	p.Fields = map[string]string{fieldStated: string(text)}
+	return format.Action{Push: []format.Pushing{p}, Answer: done(), Await: true}, nil
 }
 
 // namesTarball reports whether an attachment has the name of a version's
@@ -110,19 +122,23 @@ func amend(ctx context.Context, c format.Call, ch *change, r route) (a format.Ac
 	if err := ch.possible(l, r); err != nil {
 		return a, err
 	}
+	messages, size := make(map[string]*string), 0
 	for _, v := range l.Versions {
-		s, ok := ch.versions[v.Version]
-		switch {
-		case !ok && r.revision != "":
+		message, ok := ch.versions[v.Version]
+		if !ok && r.revision != "" {
 			a.Remove = append(a.Remove, target(v))
-		case ok && s.deprecation() != v.Attributes[Deprecated]:
-			message := s.deprecation()
-			changed := map[string]*string{Deprecated: &message}
-			if message == "" {
-				changed[Deprecated] = nil
-			}
-			a.Amend = append(a.Amend, format.Amendment{Target: target(v), Attributes: changed})
+			continue
 		}
+		if !ok || message == v.Attributes[Deprecated] {
+			continue
+		}
+		if _, known := messages[message]; !known && message != "" {
+			messages[message] = &message
+			if size += len(message); size > maxSaid {
+				return a, invalid("versions", fmt.Errorf("the messages of deprecation take more than the %d bytes that are allowed", maxSaid))
+			}
+		}
+		a.Amend = append(a.Amend, format.Amendment{Target: target(v), Attributes: map[string]*string{Deprecated: messages[message]}})
 	}
 	a.Answer, a.Await = done(), true
 	return a, nil
@@ -136,8 +152,9 @@ func (c *change) possible(l format.List, r route) error {
 	if len(c.versions) == 0 {
 		return invalid("versions", errors.New("a packument without versions: to remove all of them, delete it"))
 	}
+	there := versionsOf(l)
 	for version := range c.versions {
-		if !slices.ContainsFunc(l.Versions, func(v format.Version) bool { return v.Version == version }) {
+		if !there[version] {
 			return invalid("versions", fmt.Errorf("there is no %s@%.60q, and no tarball of it came along", r.name, version))
 		}
 	}
@@ -145,6 +162,15 @@ func (c *change) possible(l format.List, r route) error {
 		return invalid("dist-tags", errors.New("tags are changed with npm dist-tag"))
 	}
 	return nil
+}
+
+// versionsOf are the versions of a list, as a set.
+func versionsOf(l format.List) map[string]bool {
+	there := make(map[string]bool, len(l.Versions))
+	for _, v := range l.Versions {
+		there[v.Version] = true
+	}
+	return there
 }
 
 func target(v format.Version) format.Target {
@@ -244,8 +270,8 @@ func receiveSetTag(ctx context.Context, c format.Call, r route) (format.Action, 
 // receiveSetTags answers POST of some tags, and PUT of all there shall be.
 func receiveSetTags(ctx context.Context, c format.Call, r route) (format.Action, error) {
 	var tags map[string]string
-	s := newScanner(c.Body, 1<<20)
-	err := member(s, &tags)
+	s := newScanner(c.Body, maxText)
+	err := member(s, maxText, &tags)
 	if err == nil {
 		err = s.end()
 	}
@@ -261,12 +287,13 @@ func setTags(ctx context.Context, c format.Call, r route, tags map[string]string
 	if err != nil {
 		return a, err
 	}
+	there := versionsOf(l)
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
 		version := tags[tag]
 		if err := validTag(tag); err != nil {
 			return a, invalid("dist-tags", err)
 		}
-		if !slices.ContainsFunc(l.Versions, func(v format.Version) bool { return v.Version == version }) {
+		if !there[version] {
 			return a, invalid("dist-tags", fmt.Errorf("there is no %s@%.60q to be tagged %s", r.name, version, tag))
 		}
 		a.Tag = append(a.Tag, format.Tagging{List: r.name, Tag: tag, Value: &version})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/blob"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
@@ -102,7 +103,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rp repo.Reposito
 	defer d.close()
 	action, err := f.Receive(r.Context(), format.Call{
 		Method: r.Method, Path: path, Query: r.URL.Query(), Header: textproto.MIMEHeader(r.Header), Body: r.Body, Keep: d.keep,
-		User: user.Name, Time: h.Now(), Lookup: d,
+		Scratch: d.scratch, Within: d.within, User: user.Name, Time: h.Now(), Lookup: d,
 	})
 	if err != nil {
 		return true, err
@@ -150,6 +151,7 @@ type doing struct {
 	format     format.Receiver
 	distro     repo.DistroVersion
 	kept       map[io.ReaderAt]*upload.File // by format.Upload.Content
+	scratches  []blob.Staged
 	pushed     []*repo.Package
 	created    bool
 }
@@ -164,11 +166,30 @@ func (d *doing) keep(ctx context.Context, name string, r io.Reader) (format.Uplo
 	return u, nil
 }
 
+func (d *doing) scratch(ctx context.Context) (format.Scratch, error) {
+	s, err := d.Uploader.Blobs.Stage(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("stage a request: %w", err)
+	}
+	d.scratches = append(d.scratches, s)
+	return s, nil
+}
+
+func (d *doing) within(ctx context.Context, n int64, read func(context.Context) error) error {
+	return d.Uploader.Within(ctx, "the request", n, read)
+}
+
 func (d *doing) close() {
-	for _, f := range d.kept {
-		if err := f.Close(); err != nil {
+	discard := func(c io.Closer) {
+		if err := c.Close(); err != nil {
 			d.Log.Warn("cannot discard a staged file", "error", err)
 		}
+	}
+	for _, f := range d.kept {
+		discard(f)
+	}
+	for _, s := range d.scratches {
+		discard(s)
 	}
 }
 

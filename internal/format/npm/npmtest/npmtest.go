@@ -6,10 +6,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+
+	"packagecloud/internal/format"
 )
 
 // Package is a package to be made. Zero fields get usable values.
@@ -68,8 +71,7 @@ func File(name string, body []byte) tar.Header {
 // Tarball makes a tarball of any entries.
 func Tarball(entries []tar.Header, bodies [][]byte) []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.NoCompression)
-	w := tar.NewWriter(z)
+	w := tar.NewWriter(&b)
 	for i := range entries {
 		if err := w.WriteHeader(&entries[i]); err != nil {
 			panic(err)
@@ -83,8 +85,47 @@ func Tarball(entries []tar.Header, bodies [][]byte) []byte {
 	if err := w.Close(); err != nil {
 		panic(err)
 	}
+	return Gzip(b.Bytes())
+}
+
+// RawEntry is an entry of a tar archive, its header and its body, of any kind and with
+// any name of up to 100 bytes: archive/tar does not write those that are odd.
+func RawEntry(kind byte, name string, body []byte) []byte {
+	header := make([]byte, 512, 1024+len(body))
+	copy(header, name)
+	copy(header[100:], "0000644\x000000000\x000000000\x00")
+	copy(header[124:], fmt.Sprintf("%011o\x0000000000000\x00", len(body)))
+	copy(header[148:], "        ")
+	header[156] = kind
+	copy(header[257:], "ustar\x0000")
+	sum := 0
+	for _, b := range header {
+		sum += int(b)
+	}
+	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return append(append(header, body...), make([]byte, -len(body)&511)...)
+}
+
+// Gzip makes a gzip file of one member.
+func Gzip(parts ...[]byte) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.NoCompression)
+	for _, p := range parts {
+		if _, err := z.Write(p); err != nil {
+			panic(err)
+		}
+	}
 	if err := z.Close(); err != nil {
 		panic(err)
 	}
 	return b.Bytes()
+}
+
+// Scratch is a place in memory for what a request says (format.Call.Scratch).
+func Scratch(context.Context) (format.Scratch, error) { return new(scratch), nil }
+
+type scratch struct{ bytes.Buffer }
+
+func (s *scratch) ReadAt(p []byte, offset int64) (int, error) {
+	return bytes.NewReader(s.Bytes()).ReadAt(p, offset)
 }
