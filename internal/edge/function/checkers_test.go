@@ -125,34 +125,29 @@ export default { kvs: function () { return {
 	return n.check
 }
 
-// njsProcess is started anew after some requests, because njs never frees
-// memory.
+// njsProcess is a process of njs, which never frees memory: some 500 bytes for each
+// byte of a path or a query that is taken apart. It is started anew when it has more
+// than njsMemory. Processes of gigabytes make the whole machine slow, and a fuzz
+// target that takes 10 seconds for one input is ended without a word.
 type njsProcess struct {
 	program, dir string
 	now          int64
 	command      *exec.Cmd
+	ended        chan struct{} // is closed when the process has ended
 	log          bytes.Buffer
-	served       int
 }
+
+const (
+	njsMemory = 256 << 20
+	// njsBatch is how many requests it gets at once.
+	njsBatch = 100
+)
 
 func (n *njsProcess) check(t testing.TB, requests []request) []verdict {
 	t.Helper()
 	var all []verdict
-	for batch := range slices.Chunk(requests, 1000) {
-		if n.served > 5000 {
-			n.stop()
-		}
-		if n.command == nil {
-			n.log.Reset()
-			n.command = exec.Command(n.program, "-p", n.dir, "function.js")
-			n.command.Dir, n.command.Stdout, n.command.Stderr = n.dir, &n.log, &n.log
-			n.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-			if err := n.command.Start(); err != nil {
-				t.Fatal(err)
-			}
-			n.served = 0
-		}
-		n.served += len(batch)
+	for batch := range slices.Chunk(requests, njsBatch) {
+		n.run(t)
 		text, err := json.Marshal(map[string]any{"now": n.now, "requests": batch})
 		if err != nil {
 			t.Fatal(err)
@@ -165,8 +160,46 @@ func (n *njsProcess) check(t testing.TB, requests []request) []verdict {
 			t.Fatalf("njs answers %d of %d: %v\n%.1000s", len(verdicts), len(batch), err, answer)
 		}
 		all = append(all, verdicts...)
+		if n.resident(t) > njsMemory {
+			n.stop()
+		}
 	}
 	return all
+}
+
+// run starts a process if there is none.
+func (n *njsProcess) run(t testing.TB) {
+	t.Helper()
+	if n.command != nil {
+		return
+	}
+	n.log.Reset()
+	c := exec.Command(n.program, "-p", n.dir, "function.js")
+	c.Dir, c.Stdout, c.Stderr = n.dir, &n.log, &n.log
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = c.Wait()
+		close(ended)
+	}()
+	n.command, n.ended = c, ended
+}
+
+// resident is how much memory the process has (proc_pid_statm(5)).
+func (n *njsProcess) resident(t testing.TB) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.command.Process.Pid))
+	var total, pages int
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &total, &pages)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
 }
 
 // read reads a FIFO to its end, and fails rather than wait for ever for njs to
@@ -192,8 +225,13 @@ func (n *njsProcess) read(t testing.TB, name string) []byte {
 			n.stop()
 			t.Fatalf("njs does not answer: %s", &n.log)
 		}
-		if err != nil { // nobody writes yet
-			time.Sleep(100 * time.Microsecond)
+		if err == nil {
+			continue
+		}
+		select { // nobody writes yet
+		case <-n.ended:
+			t.Fatalf("njs has ended: %v: %s", n.command.ProcessState, &n.log)
+		case <-time.After(100 * time.Microsecond):
 		}
 	}
 }
@@ -201,7 +239,7 @@ func (n *njsProcess) read(t testing.TB, name string) []byte {
 func (n *njsProcess) stop() {
 	if n.command != nil {
 		_ = n.command.Process.Kill()
-		_ = n.command.Wait()
+		<-n.ended
 		n.command = nil
 	}
 }
