@@ -19,8 +19,11 @@ var (
 	_ format.Auditor = Format{}
 )
 
+// gateVersion grows with each change that makes the gate refuse more.
+const gateVersion = 2
+
 // GateVersion implements format.Gate.
-func (Format) GateVersion() int { return 1 }
+func (Format) GateVersion() int { return gateVersion }
 
 // Check implements format.Gate. It reads the entries as clients read them.
 func (Format) Check(_ *repo.Package, entries []format.Entry) error {
@@ -68,6 +71,7 @@ type auditor struct {
 	path     []string // the elements that are open
 	text     []byte   // of the innermost
 	listed   listed
+	folders  *folders
 	findings []format.Finding
 }
 
@@ -166,6 +170,7 @@ func (a *auditor) start(name string, attributes []encxml.Attr) {
 	switch name {
 	case "package":
 		a.listed = listed{name: attribute("name"), arch: attribute("arch"), checksum: attribute("pkgid")}
+		a.folders = new(folders)
 	case "version":
 		a.listed.epoch, a.listed.ver, a.listed.rel = attribute("epoch"), attribute("ver"), attribute("rel")
 	case "location":
@@ -215,9 +220,7 @@ func (a *auditor) characters(text []byte) {
 		a.find(a.path[len(a.path)-1], fmt.Sprintf("%.60q has %d bytes, more than %d", text, len(text), maxNode))
 		return
 	}
-	if a.path[len(a.path)-1] != "file" {
-		a.text = append(a.text, text...)
-	}
+	a.text = append(a.text, text...)
 }
 
 // end leaves an element.
@@ -235,6 +238,19 @@ func (a *auditor) end() {
 		a.listed.arch = string(a.text)
 	case "checksum":
 		a.listed.checksum = string(a.text)
+	case "file":
+		a.file(string(a.text))
+	}
+}
+
+// file checks a path of the package.
+func (a *auditor) file(path string) {
+	if a.folders == nil {
+		return
+	}
+	if err := a.folders.add(path); err != nil {
+		a.find("file", fmt.Sprintf("%.200q: %v", path, err))
+		a.folders = nil
 	}
 }
 

@@ -2,6 +2,7 @@ package rpm_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -102,6 +103,39 @@ func TestAudit(t *testing.T) {
 		err := f.Audit(d, strings.NewReader(strings.Replace(whole, c.old, c.with, 1)), func(f format.Finding) { found = append(found, f.String()) })
 		if err != nil || c.want == "" && found != nil || !strings.Contains(strings.Join(found, "\n"), c.want) {
 			t.Errorf("%s: %v, %v; not %s", c.with, found, err, c.want)
+		}
+	}
+}
+
+// TestFolders has files in so many folders that libsolv looks for them for minutes,
+// and in as many as real packages have, and more.
+func TestFolders(t *testing.T) {
+	j := judge(t, "a", rpmtest.Package{}.Build())
+	check := func(n int, path func(i int) string) error {
+		var files strings.Builder
+		for i := range n {
+			files.WriteString("<file>" + path(i) + "</file>\n")
+		}
+		text := strings.Replace(j.entries["filelists"], "</package>", files.String()+"</package>", 1)
+		return rpm.New().Check(j.pkg, []format.Entry{{Kind: "filelists", Text: []byte(text)}})
+	}
+	for _, c := range []struct {
+		what string
+		n    int
+		path func(i int) string
+		want string
+	}{
+		{"beside each other", 15_000, func(i int) string { return fmt.Sprintf("/etc/%d/x", i) }, ""},
+		{"beside each other", 25_000, func(i int) string { return fmt.Sprintf("/etc/%d/x", i) }, `its file: "/etc/19999/x": there are too many folders beside each other`},
+		{"visited by turns", 150_000, func(i int) string { return fmt.Sprintf("/opt/%d/%d", i%3000, i) }, "too many folders beside each other"},
+		{"one after the other", 100_000, func(i int) string { return fmt.Sprintf("/opt/%d/%d", i/200, i) }, ""},
+		{"within each other", 400, func(int) string { return strings.Repeat("/x", 2000) }, ""},
+		{"within each other", 400, func(i int) string { return fmt.Sprintf("/%d", i) + strings.Repeat("/x", 1000) }, "too many folders, each of which"},
+		{"without a slash", 2, func(int) string { return "x" }, ""},
+	} {
+		err := check(c.n, c.path)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%d files in folders %s: %v", c.n, c.what, err)
 		}
 	}
 }
