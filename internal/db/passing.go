@@ -18,8 +18,8 @@ import (
 )
 
 // judged is a database or a transaction whose errors say whether they pass: an
-// error that may be gone when the request is repeated is a repo.ErrUnavailable,
-// and that of a full disk a repo.ErrFull. All queries go through it.
+// error that may be gone when the request is repeated is a repo.ErrDatabase, and
+// that of a full disk a repo.ErrFull. All queries go through it.
 type judged struct{ q plainQuerier }
 
 // plainQuerier is what *sql.DB and *sql.Tx have in common.
@@ -98,7 +98,7 @@ func judge(err error) error {
 	}
 }
 
-// kindOf is repo.ErrUnavailable, repo.ErrFull, or nil for an error that comes
+// kindOf is repo.ErrDatabase, repo.ErrFull, or nil for an error that comes
 // back whenever the request does.
 func kindOf(err error) error {
 	if full := (*sqlite.Error)(nil); errors.As(err, &full) {
@@ -113,7 +113,7 @@ func kindOf(err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return repo.ErrFull
 	case errors.As(err, &network), errors.As(err, &connect), pgconn.SafeToRetry(err), isCut(err), errors.Is(err, context.DeadlineExceeded):
-		return repo.ErrUnavailable
+		return repo.ErrDatabase
 	}
 	return nil
 }
@@ -138,8 +138,9 @@ func kindOfSQLite(code int) error {
 	case sqlite3.SQLITE_FULL:
 		return repo.ErrFull
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR,
-		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL:
-		return repo.ErrUnavailable
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+		sqlite3.SQLITE_READONLY: // its file system went read-only, as after an error of the disk
+		return repo.ErrDatabase
 	}
 	return nil
 }
@@ -159,7 +160,7 @@ func kindOfPostgres(code string) error {
 		class == "40",   // deadlocks that repeating did not end
 		code == "25006", // a standby, or a former primary: fail-over is under way
 		code == "55P03": // a lock that was not had in time
-		return repo.ErrUnavailable
+		return repo.ErrDatabase
 	}
 	return nil
 }

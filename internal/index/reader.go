@@ -41,6 +41,38 @@ func (d *Document) Reader(ctx context.Context, store Store) *Reader {
 	return &Reader{ctx: ctx, doc: d, store: store, held: -1}
 }
 
+// Ahead reads the first segment that is an object, in one encoding, and returns a
+// store that has it at hand. What is wrong with the store is known then before an
+// answer begins that cannot be taken back.
+func (d *Document) Ahead(ctx context.Context, store Store, e format.Encoding) (Store, error) {
+	for i := range d.segments {
+		s := &d.segments[i]
+		if s.Object == "" {
+			continue
+		}
+		offset, n := s.span(e)
+		body, err := s.read(ctx, store, offset, n)
+		return &ahead{Store: store, key: s.Object, offset: offset, body: body}, err
+	}
+	return store, nil
+}
+
+// ahead is a store of which a part of one object was read.
+type ahead struct {
+	Store
+	key    string
+	offset int64
+	body   []byte
+}
+
+// Get implements Store.
+func (a *ahead) Get(ctx context.Context, key string, offset, n int64) ([]byte, error) {
+	if key == a.key && offset == a.offset && n == int64(len(a.body)) {
+		return a.body, nil
+	}
+	return a.Store.Get(ctx, key, offset, n)
+}
+
 // Reader is an io.ReadSeeker over a Document. It must not be used by several
 // goroutines at once, nor after its context has ended.
 type Reader struct {

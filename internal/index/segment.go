@@ -36,15 +36,20 @@ func (s *Segment) read(ctx context.Context, store Store, offset, n int64) ([]byt
 
 // form reads one form of the segment.
 func (s *Segment) form(ctx context.Context, store Store, e format.Encoding) ([]byte, error) {
-	gz, zst := s.Size[format.Gzip], s.Size[format.Zstd]
+	offset, n := s.span(e)
+	body, err := s.read(ctx, store, offset, n)
+	if err != nil || e != format.Plain {
+		return body, err
+	}
+	return s.decode(body)
+}
+
+// span is where the segment's object has a form: the plain one is kept as zstd.
+func (s *Segment) span(e format.Encoding) (offset, n int64) {
 	if e == format.Gzip {
-		return s.read(ctx, store, 0, gz)
+		return 0, s.Size[format.Gzip]
 	}
-	frame, err := s.read(ctx, store, gz, zst)
-	if err != nil || e == format.Zstd {
-		return frame, err
-	}
-	return s.decode(frame)
+	return s.Size[format.Gzip], s.Size[format.Zstd]
 }
 
 // forms reads all forms of the segment.

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sort"
 	"strings"
@@ -16,6 +17,9 @@ var (
 	ErrForbidden       = errors.New("forbidden")
 	// ErrUnavailable is a passing inability: asking again later may succeed.
 	ErrUnavailable = errors.New("temporarily unavailable")
+	// ErrStorage and ErrDatabase are ErrUnavailable, and say of what.
+	ErrStorage  = fmt.Errorf("the storage is %w", ErrUnavailable)
+	ErrDatabase = fmt.Errorf("the database is %w", ErrUnavailable)
 	// ErrFull says that there is no room left on a disk: asking again helps only
 	// when somebody has made some.
 	ErrFull = errors.New("no space left")

@@ -3,6 +3,7 @@ package serve_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,12 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"packagecloud/internal/blob"
 	"packagecloud/internal/client"
 	"packagecloud/internal/db/dbtest"
 	"packagecloud/internal/format/deb/debtest"
 	"packagecloud/internal/format/npm/npmtest"
 	"packagecloud/internal/format/python/pytest"
 	"packagecloud/internal/format/rpm/rpmtest"
+	"packagecloud/internal/node"
+	"packagecloud/internal/repo"
 	"packagecloud/internal/serve/servetest"
 )
 
@@ -41,6 +45,106 @@ func TestDatabaseRestarts(t *testing.T) {
 	})
 	o.check()
 	log.Lacks(t, "level=ERROR")
+}
+
+// TestStorageFails lets the storage fail while clients of all formats push and
+// download, as a bucket that asks to slow down does, and as a folder that is
+// unmounted: they see 503 and no other failure, repeat what they asked, and nothing
+// that the server took is lost.
+func TestStorageFails(t *testing.T) {
+	for name, test := range map[string]func(t *testing.T, o servetest.Options) (s *servetest.Server, fail, mend func()){
+		"every request": func(t *testing.T, o servetest.Options) (*servetest.Server, func(), func()) {
+			store := new(failing)
+			o.Store = func(s blob.Store) blob.Store {
+				store.Store = s
+				return store
+			}
+			return servetest.StartWith(t, o), func() { store.down.Store(true) }, func() { store.down.Store(false) }
+		},
+		"unmounted": func(t *testing.T, o servetest.Options) (*servetest.Server, func(), func()) {
+			s := servetest.StartWith(t, o)
+			if err := s.Node.ClaimStorage(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			folder := node.StorageDirectory(s.Node.Config)
+			return s, func() {
+					// Below the mount point is what a start without the mount has made.
+					if err := errors.Join(os.Rename(folder, folder+".away"), os.MkdirAll(filepath.Join(folder, "staging"), 0o700)); err != nil {
+						t.Fatal(err)
+					}
+				}, func() {
+					if err := errors.Join(os.Rename(folder, folder+".below"), os.Rename(folder+".away", folder), os.RemoveAll(folder+".below")); err != nil {
+						t.Fatal(err)
+					}
+				}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := new(servetest.Log)
+			s, fail, mend := test(t, servetest.Options{Log: slog.New(log.Handler())})
+			o := newOutage(t, s)
+			o.during(func() {
+				time.Sleep(500 * time.Millisecond)
+				fail()
+				time.Sleep(time.Second)
+				mend()
+			})
+			o.check()
+			log.Lacks(t, "level=ERROR")
+		})
+	}
+}
+
+// failing is a store that answers nothing while it is down.
+type failing struct {
+	blob.Store
+	down atomic.Bool
+}
+
+func (f *failing) err() error {
+	if f.down.Load() {
+		return fmt.Errorf("%w: SlowDown: Please reduce your request rate", repo.ErrStorage)
+	}
+	return nil
+}
+
+func (f *failing) Stage(ctx context.Context) (blob.Staged, error) {
+	s, err := f.Store.Stage(ctx)
+	return &failingStaged{s, f}, err // it is a file of this machine
+}
+
+func (f *failing) Put(ctx context.Context, key string, body []byte, a blob.Attributes) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	return f.Store.Put(ctx, key, body, a)
+}
+
+func (f *failing) Copy(ctx context.Context, from, to string, a blob.Attributes) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	return f.Store.Copy(ctx, from, to, a)
+}
+
+func (f *failing) Open(ctx context.Context, key string) (blob.Object, error) {
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return f.Store.Open(ctx, key)
+}
+
+type failingStaged struct {
+	blob.Staged
+	store *failing
+}
+
+func (s *failingStaged) Commit(ctx context.Context, key string, a blob.Attributes) error {
+	if err := s.store.err(); err != nil {
+		return err
+	}
+	return s.Staged.Commit(ctx, key, a)
 }
 
 // outage is clients at work while something behind the server fails.
@@ -114,7 +218,7 @@ func (o *outage) during(fn func()) {
 	}
 	o.native()
 	for _, path := range []string{
-		"/alice/public/ubuntu/dists/jammy/InRelease", "/alice/public/el/9/x86_64/repodata/repomd.xml", "/alice/public/pypi/simple/outage/",
+		"/alice/public/ubuntu/dists/jammy/InRelease", "/alice/public/ubuntu/dists/jammy/main/binary-amd64/Packages", "/alice/public/el/9/x86_64/repodata/repomd.xml", "/alice/public/pypi/simple/outage/",
 		"/api/v1/repos/alice/public/packages.json", "/alice/private/gpgkey", "/install/repositories/alice/public/script.deb.sh",
 	} {
 		o.loop(func(int) {

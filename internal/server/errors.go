@@ -36,6 +36,8 @@ var statuses = []struct {
 	{repo.ErrFull, http.StatusInsufficientStorage, full},
 	{syscall.ENOSPC, http.StatusInsufficientStorage, full},
 	{syscall.EDQUOT, http.StatusInsufficientStorage, full},
+	{repo.ErrStorage, http.StatusServiceUnavailable, "The storage is temporarily unavailable, try again"},
+	{repo.ErrDatabase, http.StatusServiceUnavailable, "The database is temporarily unavailable, try again"},
 	{repo.ErrUnavailable, http.StatusServiceUnavailable, passing},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, passing},
 	{syscall.EMFILE, http.StatusServiceUnavailable, passing},

@@ -131,6 +131,9 @@ func (r *run) blobs(ctx context.Context) error {
 	}
 }
 
+// restore is what to do about a package file that is lost or damaged.
+const restore = "restore it from a backup, or delete the packages and push them again"
+
 func (r *run) blob(ctx context.Context, b db.Blob) error {
 	if b.MD5 == "" {
 		return nil // an orphan that is to be removed
@@ -142,15 +145,15 @@ func (r *run) blob(ctx context.Context, b db.Blob) error {
 		if _, err := r.DB.Blob(ctx, b.SHA256, b.Name); errors.Is(err, repo.ErrNotFound) {
 			return nil
 		}
-		r.report(b.Object, "is recorded, but its bytes are lost: restore them from a backup, or delete the packages and push them again")
+		r.report(b.Object, "is recorded, but its bytes are lost: %s", restore)
 		return nil
 	}
 	if err != nil {
-		return err
+		return r.unreadable(ctx, b.Object, err)
 	}
 	defer object.Close()
 	if size := object.Info().Size; size != b.Size {
-		r.report(b.Object, "has %d bytes and not %d: restore it from a backup", size, b.Size)
+		r.report(b.Object, "has %d bytes and not %d: %s", size, b.Size, restore)
 		return nil
 	}
 	r.summary.Bytes += b.Size
@@ -159,13 +162,22 @@ func (r *run) blob(ctx context.Context, b db.Blob) error {
 	}
 	sum, err := digest(ctx, object)
 	if err != nil {
-		r.report(b.Object, "cannot be read: %v", err)
-		return nil
+		return r.unreadable(ctx, b.Object, err)
 	}
 	if sum != b.SHA256 {
-		r.report(b.Object, "has the SHA-256 %s: its bytes have changed, restore it from a backup", sum)
+		r.report(b.Object, "has the SHA-256 %s, so its bytes have changed: %s", sum, restore)
 	}
 	return nil
+}
+
+// unreadable reports an object that cannot be read, and goes on with the others,
+// unless it is the storage that cannot be.
+func (r *run) unreadable(ctx context.Context, object string, err error) error {
+	if _, away := r.Blobs.Stat(ctx, blob.IdentityKey); away != nil && !errors.Is(away, blob.ErrNotFound) {
+		return err
+	}
+	r.report(object, "cannot be read: %v", err)
+	return ctx.Err()
 }
 
 // digest is the SHA-256 of what r reads.

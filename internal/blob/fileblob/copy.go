@@ -3,7 +3,6 @@ package fileblob
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -24,18 +23,18 @@ func (s *Store) Copy(ctx context.Context, from, to string, a blob.Attributes) er
 		return err
 	}
 	if _, err := os.Stat(old); err != nil {
-		return missing(from, err)
+		return s.missing(from, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("copy %s: %w", from, err)
+		return wrap("copy", from, err)
 	}
 	if err := os.Link(old, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return s.copyBytes(ctx, from, to, a)
 	}
 	if err := s.syncNames(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("copy %s: %w", from, err)
+		return wrap("copy", from, err)
 	}
-	return nil
+	return wrap("copy", from, s.here())
 }
 
 func (s *Store) copyBytes(ctx context.Context, from, to string, a blob.Attributes) error {
@@ -50,7 +49,7 @@ func (s *Store) copyBytes(ctx context.Context, from, to string, a blob.Attribute
 	}
 	defer fresh.Close()
 	if _, err := io.Copy(fresh, f); err != nil {
-		return fmt.Errorf("copy %s: %w", from, err)
+		return wrap("copy", from, err)
 	}
 	return fresh.Commit(ctx, to, a)
 }

@@ -14,27 +14,31 @@ import (
 	"packagecloud/internal/blob/staging"
 )
 
-// errDamaged says that a file is not what its key says.
-var errDamaged = errors.New("the file is damaged")
-
 // damaged reports whether a file is not what its key says: it has another size
-// than the bytes that are to be stored, or another digest than its key names.
-func damaged(there fs.FileInfo, path, key string, size int64) bool {
+// than the bytes that are to be stored, or another digest than its key names. A
+// file that cannot be read is not damaged as far as anybody knows: the error says
+// so, and the file stays.
+func damaged(there fs.FileInfo, path, key string, size int64) (bool, error) {
 	want := blob.DigestOf(key)
 	if want == "" {
-		return false
+		return false, nil
 	}
 	if there.Size() != size {
-		return true
+		return true, nil
 	}
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil // deleted since
+	}
 	if err != nil {
-		return true
+		return false, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return err != nil || hex.EncodeToString(h.Sum(nil)) != want
+	if _, err := io.Copy(h, f); err != nil {
+		return false, err
+	}
+	return hex.EncodeToString(h.Sum(nil)) != want, nil
 }
 
 // replace puts a file in the place of one that is damaged. Who has that open

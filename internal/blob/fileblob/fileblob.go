@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"packagecloud/internal/blob"
 	"packagecloud/internal/blob/staging"
@@ -30,6 +31,8 @@ type Store struct {
 	dir string
 	// folders that are known to be durable, with those above them, by path.
 	folders sync.Map
+	// identified is whether an identity was seen in the folder: see here.
+	identified atomic.Bool
 }
 
 // New makes a store of a folder, which is created if need be.
@@ -41,6 +44,9 @@ func New(dir string) (*Store, error) {
 	s := &Store{dir: dir}
 	if err := staging.Open(s.staging()); err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	if _, err := os.Stat(s.identity()); err == nil {
+		s.identified.Store(true)
 	}
 	return s, nil
 }
@@ -91,7 +97,7 @@ func (s *Store) Put(ctx context.Context, key string, body []byte, a blob.Attribu
 	}
 	defer staged.Close()
 	if _, err := staged.Write(body); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return wrap("store", key, err)
 	}
 	return staged.Commit(ctx, key, a)
 }
@@ -104,11 +110,18 @@ func (s *Store) Open(_ context.Context, key string) (blob.Object, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, missing(key, err)
+		return nil, s.missing(key, err)
 	}
 	info, err := f.Stat()
+	if err == nil && info.Size() > 0 {
+		// A disk that fails is told before anything is said to a client.
+		_, err = f.ReadAt(make([]byte, 1), 0)
+	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", key, err), f.Close())
+		return nil, errors.Join(wrap("open", key, err), f.Close())
+	}
+	if key == blob.IdentityKey {
+		s.identified.Store(true)
 	}
 	return &object{f, blob.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}}, nil
 }
@@ -121,7 +134,7 @@ func (s *Store) Stat(_ context.Context, key string) (blob.Info, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return blob.Info{}, missing(key, err)
+		return blob.Info{}, s.missing(key, err)
 	}
 	return blob.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil
 }
@@ -133,7 +146,10 @@ func (s *Store) Delete(_ context.Context, key string) error {
 		return err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("delete %s: %w", key, err)
+		return wrap("delete", key, err)
+	}
+	if key == blob.IdentityKey {
+		s.identified.Store(false)
 	}
 	return nil
 }
@@ -146,6 +162,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, er
 		if first, _, ok := strings.Cut(prefix, "/"); ok && blob.CheckKey(first) == nil {
 			root = filepath.Join(s.dir, first)
 		}
+		ended := false
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err == nil {
 				err = ctx.Err()
@@ -174,30 +191,49 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, er
 				return err
 			}
 			if !yield(blob.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil) {
+				ended = true
 				return fs.SkipAll
 			}
 			return nil
 		})
+		if ended {
+			return
+		}
+		if err == nil {
+			err = s.here()
+		}
 		if err != nil {
-			yield(blob.Info{}, fmt.Errorf("list %s: %w", prefix, err))
+			yield(blob.Info{}, wrap("list", prefix, err))
 		}
 	}
 }
 
-// missing tells the absence of a file in the words of package blob.
-func missing(key string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		err = blob.ErrNotFound
-	}
-	return fmt.Errorf("open %s: %w", key, err)
-}
-
+// object is a file whose errors say whether they pass.
 type object struct {
-	*os.File
+	file *os.File
 	info blob.Info
 }
 
+// Info implements blob.Object.
 func (o *object) Info() blob.Info { return o.info }
+
+// Read implements io.Reader.
+func (o *object) Read(p []byte) (int, error) {
+	n, err := o.file.Read(p)
+	return n, blob.Judge(err)
+}
+
+// ReadAt implements io.ReaderAt.
+func (o *object) ReadAt(p []byte, off int64) (int, error) {
+	n, err := o.file.ReadAt(p, off)
+	return n, blob.Judge(err)
+}
+
+// Seek implements io.Seeker.
+func (o *object) Seek(offset int64, whence int) (int64, error) { return o.file.Seek(offset, whence) }
+
+// Close implements io.Closer.
+func (o *object) Close() error { return o.file.Close() }
 
 // staged is a file without a key.
 type staged struct {
@@ -210,6 +246,9 @@ type staged struct {
 // Stage implements blob.Store.
 func (s *Store) Stage(context.Context) (blob.Staged, error) {
 	f, err := staging.New(s.staging())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.Join(s.here(), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -227,30 +266,56 @@ func (t *staged) Commit(ctx context.Context, key string, a blob.Attributes) erro
 		return nil // by this very file before, or compared with it
 	}
 	name := t.store.link
-	if err == nil && damaged(there, path, key, t.Size()) {
-		name, err = t.store.replace, errDamaged
-	}
-	if err != nil {
-		if err := t.Sync(); err != nil {
-			return fmt.Errorf("store %s: %w", key, err)
+	stored := err == nil
+	switch {
+	case stored:
+		bad, err := damaged(there, path, key, t.Size())
+		if err != nil {
+			return wrap("read what is stored as", key, err)
 		}
-		switch err := name(t.File, path); {
+		if bad {
+			stored, name = false, t.store.replace
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return wrap("store", key, err)
+	}
+	if !stored {
+		err := t.store.here()
+		if err == nil {
+			err = t.Sync()
+		}
+		if err == nil {
+			err = name(t.File, path)
+		}
+		switch {
 		case errors.Is(err, staging.ErrUnlinkable):
 			return t.again(ctx, key, a)
 		case err != nil:
-			return fmt.Errorf("store %s: %w", key, err)
+			return wrap("store", key, err)
 		}
 	}
+	return wrap("store", key, t.settle(key, path))
+}
+
+// settle returns when the name of a file that was committed is durable.
+func (t *staged) settle(key, path string) error {
 	if err := t.store.syncNames(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return err
 	}
-	switch t.committed, err = os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist): // deleted since
+	if key == blob.IdentityKey {
+		t.store.identified.Store(true)
+	}
+	// A folder that was unmounted meanwhile has taken the name all the same.
+	if err := t.store.here(); err != nil {
+		return err
+	}
+	there, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) { // deleted since
 		t.committed = nil
-	case err != nil:
-		return fmt.Errorf("store %s: %w", key, err)
+		return nil
 	}
-	return nil
+	t.committed = there
+	return err
 }
 
 // again stores a copy. A file that was committed and then deleted cannot be
@@ -262,7 +327,7 @@ func (t *staged) again(ctx context.Context, key string, a blob.Attributes) error
 	}
 	defer fresh.Close()
 	if _, err := io.Copy(fresh, io.NewSectionReader(t, 0, t.Size())); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return wrap("store", key, err)
 	}
 	return fresh.Commit(ctx, key, a)
 }

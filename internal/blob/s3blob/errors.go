@@ -54,7 +54,7 @@ func wrap(act, key string, err error) error {
 		return nil
 	}
 	if passing(err) {
-		err = fmt.Errorf("%w: %w", repo.ErrUnavailable, err)
+		err = fmt.Errorf("%w: %w", repo.ErrStorage, err)
 	}
 	return fmt.Errorf("%s %s in S3: %w", act, key, err)
 }

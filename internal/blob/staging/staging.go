@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"packagecloud/internal/blob"
 )
 
 // ErrUnlinkable says that a file has lost its last name, and can get none
@@ -60,7 +62,7 @@ type File struct {
 func New(dir string) (*File, error) {
 	f, named, err := temporary(dir)
 	if err != nil {
-		return nil, fmt.Errorf("stage a file: %w", err)
+		return nil, fmt.Errorf("stage a file: %w", blob.Judge(err))
 	}
 	return &File{file: f, named: named}, nil
 }
@@ -82,17 +84,20 @@ func (f *File) Write(p []byte) (int, error) {
 		writeOut(f.file, f.out, f.size-f.out)
 		f.out = f.size
 	}
-	return n, err
+	return n, blob.Judge(err)
 }
 
 // ReadAt implements io.ReaderAt.
-func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.file.ReadAt(p, off)
+	return n, blob.Judge(err)
+}
 
 // Size is the number of bytes written.
 func (f *File) Size() int64 { return f.size }
 
 // Sync returns when the bytes are on disk.
-func (f *File) Sync() error { return f.file.Sync() }
+func (f *File) Sync() error { return blob.Judge(f.file.Sync()) }
 
 // Stat describes the file, for os.SameFile.
 func (f *File) Stat() (fs.FileInfo, error) { return f.file.Stat() }

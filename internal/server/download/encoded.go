@@ -54,6 +54,10 @@ func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.F
 		content.Serve(w, r, plain.CreatedAt, &unread{size: single.Size()})
 		return nil
 	}
-	content.Serve(w, r, plain.CreatedAt, single.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
+	segments, err := d.Ahead(r.Context(), publish.Segments{Store: h.Blobs}, format.Gzip)
+	if err != nil {
+		return err
+	}
+	content.Serve(w, r, plain.CreatedAt, single.Reader(r.Context(), segments))
 	return nil
 }

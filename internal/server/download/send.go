@@ -118,7 +118,11 @@ func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File,
 	if err != nil {
 		return err
 	}
-	content.Serve(w, r, f.CreatedAt, d.Reader(r.Context(), publish.Segments{Store: h.Blobs}))
+	segments, err := d.Ahead(r.Context(), publish.Segments{Store: h.Blobs}, f.Encoding)
+	if err != nil {
+		return err
+	}
+	content.Serve(w, r, f.CreatedAt, d.Reader(r.Context(), segments))
 	return nil
 }
 
