@@ -186,6 +186,10 @@ func needTools(t testing.TB, names ...string) {
 	}
 }
 
+// soaking reports whether make soak runs the tests: everything is tried then, for
+// as long as it takes, and a sample otherwise.
+func soaking() bool { return os.Getenv("PACKAGECLOUD_SOAK") != "" }
+
 // testdata is the folder of the scripts.
 func (s *instance) testdata(t testing.TB) string {
 	t.Helper()

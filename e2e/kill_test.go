@@ -24,10 +24,14 @@ import (
 // pushed, promoted, deleted and published. After each restart packagecloud-ctl
 // verify must find nothing wrong and everything acknowledged must be there.
 func TestKill(t *testing.T) {
-	t.Run("folder", func(t *testing.T) { survive(t, start(t), 200) })
+	folder, bucket := 60, 15 // rounds
+	if soaking() {
+		folder, bucket = 200, 25
+	}
+	t.Run("folder", func(t *testing.T) { survive(t, start(t), folder) })
 	t.Run("bucket", func(t *testing.T) {
 		environment := append(s3test.New(t).Environ(), "PACKAGECLOUD_DATABASE_URL="+dbtest.PostgresURL(t))
-		survive(t, start(t, environment...), 25)
+		survive(t, start(t, environment...), bucket)
 	})
 }
 

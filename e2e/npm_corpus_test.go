@@ -104,10 +104,6 @@ var npmPublishers = []struct {
 	{"pnpm11", []string{"--no-git-checks"}}, {"pnpm12", []string{"--no-git-checks"}}, {"bun", nil},
 }
 
-// soaking reports whether make soak runs the tests: everything is tried then,
-// and a sample otherwise.
-func soaking() bool { return os.Getenv("PACKAGECLOUD_SOAK") != "" }
-
 // TestNpmCorpus publishes every shape with every client: the server refuses
 // none. What a client itself does not publish is its own affair.
 func TestNpmCorpus(t *testing.T) {
