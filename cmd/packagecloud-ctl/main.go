@@ -4,12 +4,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"packagecloud/internal/ctl"
+	"packagecloud/internal/printable"
 )
 
 // version is set when a release is built.
@@ -23,7 +23,7 @@ func main() {
 		return
 	}
 	if !errors.Is(err, ctl.ErrFound) {
-		fmt.Fprintln(os.Stderr, "packagecloud-ctl:", err)
+		printable.Error(os.Stderr, "packagecloud-ctl", err)
 	}
 	os.Exit(1)
 }

@@ -4,11 +4,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"packagecloud/internal/printable"
 	"packagecloud/internal/serve"
 )
 
@@ -20,7 +20,7 @@ func main() {
 	defer stop()
 	err := serve.Command(version).ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "packagecloud:", err)
+		printable.Error(os.Stderr, "packagecloud", err)
 		os.Exit(1)
 	}
 }

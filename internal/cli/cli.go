@@ -21,6 +21,7 @@ import (
 
 	"packagecloud/internal/client"
 	"packagecloud/internal/printable"
+	"packagecloud/internal/redact"
 	"packagecloud/internal/repo"
 )
 
@@ -62,19 +63,12 @@ func Run(ctx context.Context, version string, args []string) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "package_cloud: interrupted")
 	default:
-		tellError(os.Stderr, err)
+		printable.Error(os.Stderr, "package_cloud", err)
 	}
 	if ok {
 		return exit.status
 	}
 	return statusFailed
-}
-
-// tellError writes an error, which may have several lines of ours.
-func tellError(w io.Writer, err error) {
-	for line := range strings.Lines("package_cloud: " + err.Error()) {
-		fmt.Fprintln(w, printable.Text(strings.TrimSuffix(line, "\n")))
-	}
 }
 
 // cli is what the commands share.
@@ -143,7 +137,7 @@ func versionCommand(c *cli) *cobra.Command {
 func (c *cli) connect(ctx context.Context) (*client.Client, error) {
 	api := &client.Client{UserAgent: "package_cloud/" + c.version}
 	if c.verbose {
-		api.Log = slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		api.Log = slog.New(redact.Handler(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	}
 	return api, c.configure(ctx, api)
 }

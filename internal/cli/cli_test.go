@@ -37,7 +37,7 @@ type serverKey struct{}
 
 // The scripts in testdata run the program against a server.
 //
-//	fault METHOD SUFFIX STATUS [late]   the next such request fails; status 0 cuts the connection
+//	fault METHOD SUFFIX STATUS [late|FILE]   the next such request fails, after it did its work or with a file for an answer; status 0 cuts the connection
 //	answer METHOD SUFFIX FILE           the next such request is answered with a file
 //	requests [sorted]                   writes the requests since the last time to the file requests
 //	sources NAME SIZE...                what a .dsc lists
@@ -74,7 +74,14 @@ func server(ts *testscript.TestScript) *clienttest.Server {
 func fault(ts *testscript.TestScript, _ bool, args []string) {
 	status, err := strconv.Atoi(args[2])
 	ts.Check(err)
-	server(ts).Fail(clienttest.Fault{Method: args[0], Suffix: args[1], Status: status, Late: len(args) > 3, Header: http.Header{}})
+	f := clienttest.Fault{Method: args[0], Suffix: args[1], Status: status}
+	if len(args) > 3 {
+		f.Late = args[3] == "late"
+	}
+	if len(args) > 3 && !f.Late {
+		f.Body, f.Header = ts.ReadFile(args[3]), http.Header{"Content-Type": {"text/plain"}}
+	}
+	server(ts).Fail(f)
 }
 
 func answer(ts *testscript.TestScript, _ bool, args []string) {

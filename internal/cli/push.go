@@ -17,6 +17,7 @@ import (
 
 	"packagecloud/internal/client"
 	"packagecloud/internal/printable"
+	"packagecloud/internal/redact"
 	"packagecloud/internal/repo"
 )
 
@@ -226,7 +227,7 @@ func (p *pusher) one(ctx context.Context, r *pushed) {
 	}
 	invalid, ok := errors.AsType[*repo.InvalidError](err)
 	if !ok {
-		r.Status, r.Error = "failed", err.Error()
+		r.Status, r.Error = "failed", redact.Text(err.Error())
 		r.talk.WriteString("failed!\n")
 		p.stopped.Store(true)
 		return

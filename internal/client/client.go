@@ -283,12 +283,12 @@ func (c *Client) log(r *http.Request, a *answer, err error, took time.Duration) 
 	if c.Log == nil {
 		return
 	}
-	attributes := []any{"method", r.Method, "url", repo.Redact(r.URL.String()), "took", took.Round(time.Millisecond)}
+	attributes := []any{"method", r.Method, "url", r.URL.String(), "took", took.Round(time.Millisecond)}
 	if a != nil {
 		attributes = append(attributes, "status", a.status, "bytes", len(a.body))
 	}
 	if err != nil {
-		attributes = append(attributes, "error", repo.Redact(err.Error()))
+		attributes = append(attributes, "error", err)
 	}
 	c.Log.DebugContext(r.Context(), "request", attributes...)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"packagecloud/internal/printable"
+	"packagecloud/internal/redact"
 	"packagecloud/internal/repo"
 )
 
@@ -115,10 +116,11 @@ func (c *Client) clean(text string) string {
 	return shown(text)
 }
 
-// shown is a text that may be long, fit to be shown.
+// shown is a text that may be long, fit to be shown and without secrets: what a
+// server names may hold the token of a machine.
 func shown(text string) string {
 	if len(text) > maxMessage {
 		text = text[:maxMessage] + "..."
 	}
-	return printable.Text(text)
+	return printable.Text(redact.Text(text))
 }

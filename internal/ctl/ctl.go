@@ -17,6 +17,7 @@ import (
 
 	"packagecloud/internal/config"
 	"packagecloud/internal/node"
+	"packagecloud/internal/redact"
 )
 
 // ErrFound says that a command worked and found something wrong, which it has
@@ -61,7 +62,7 @@ func (o *options) with(run func(cmd *cobra.Command, args []string, n *node.Node)
 		if err != nil {
 			return err
 		}
-		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+		log := slog.New(redact.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 		n, err := node.Open(cmd.Context(), c, log)
 		if err != nil {
 			return err

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"packagecloud/internal/redact"
 )
 
 // Text is s with every character that has no shape of its own written as Go
@@ -38,6 +40,14 @@ func Text(s string) string {
 }
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+
+// Error writes why a program failed, fit to be shown and without secrets: errors
+// name URLs and what a server answered. It may have several lines.
+func Error(w io.Writer, program string, err error) {
+	for line := range strings.Lines(program + ": " + redact.Text(err.Error())) {
+		_, _ = fmt.Fprintln(w, Text(strings.TrimSuffix(line, "\n")))
+	}
+}
 
 // Fprintf is fmt.Fprintf, whose arguments are made fit to be shown. The format
 // is ours and stays as it is.

@@ -15,6 +15,7 @@ import (
 	"packagecloud/internal/format/deb/debtest"
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
+	"packagecloud/internal/redact"
 )
 
 // Command is the command line of the server.
@@ -72,13 +73,13 @@ override it. docs/configuration.md lists every key.`,
 	return c
 }
 
-// Logger makes the logger of a configuration.
+// Logger makes the logger of a configuration. No secret gets through it.
 func Logger(c *config.Config, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(redact.Handler(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(redact.Handler(slog.NewTextHandler(w, options)))
 }
 
 func sampleCommand() *cobra.Command {

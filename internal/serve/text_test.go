@@ -75,7 +75,7 @@ func illegible(s *servetest.Server) map[string]servetest.Request {
 		all[name+": a tag of npm"] = servetest.Request{
 			Method: "PUT", Path: "/alice/public/npm/-/package/a/dist-tags/" + escaped, User: s.Token, Body: []byte(`"1.0.0"`), Header: map[string]string{"Content-Type": "application/json"},
 		}
-		multipart(all, name, bad, s.Token, deb)
+		malformedPushes(all, name, bad, s.Token, deb)
 	}
 	for name, bad := range map[string]string{"NUL": "a\x00b", "broken UTF-8": "a\xff\xfeb", "an escape sequence": "a\x1b[2Jb", "a line break": "a\nb", "a hidden mark": "a\u202eb"} {
 		for field, path := range map[string]string{
@@ -89,13 +89,13 @@ func illegible(s *servetest.Server) map[string]servetest.Request {
 				all[name+": JSON, "+field] = servetest.Request{Method: "POST", Path: path, User: s.Token, Body: body, Header: map[string]string{"Content-Type": "application/json"}}
 			}
 		}
-		multipart(all, name, bad, s.Token, deb)
+		malformedPushes(all, name, bad, s.Token, deb)
 	}
 	return all
 }
 
-// multipart adds pushes whose file, or a field of whose form, has a bad name.
-func multipart(all map[string]servetest.Request, name, bad, token string, content []byte) {
+// malformedPushes adds pushes whose file, or a field of whose form, has a bad name.
+func malformedPushes(all map[string]servetest.Request, name, bad, token string, content []byte) {
 	header := map[string]string{"Content-Type": "multipart/form-data; boundary=x"}
 	const path = "/api/v1/repos/alice/public/packages.json"
 	part := func(disposition string, body []byte) string {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"packagecloud/internal/format"
+	"packagecloud/internal/redact"
 	"packagecloud/internal/repo"
 	"packagecloud/internal/server/api"
 	"packagecloud/internal/server/native"
@@ -90,7 +91,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // failed logs a failure of ours: one that passes by itself is a warning, and
 // one that somebody must see to an error.
 func (s *Server) failed(r *http.Request, level slog.Level, status int, err error) {
-	s.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", repo.Redact(r.URL.Path), "status", status, "error", repo.Redact(err.Error()))
+	s.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 }
 
 // tell answers a package manager with an error, in its own way if it has one.
@@ -108,14 +109,21 @@ func tell(w http.ResponseWriter, err error, status int, text string) {
 	_ = writeText(w, status, text+"\n")
 }
 
-// refuse answers with what is wrong with a request.
+// refuse answers with what is wrong with a request. The reasons name what it held;
+// people copy them into bug reports, so there are no secrets in them.
 func refuse(w http.ResponseWriter, r *http.Request, err error, invalid *repo.InvalidError) {
 	clearEntity(w.Header())
 	if isAPI(r) {
-		_ = api.WriteJSON(w, http.StatusUnprocessableEntity, invalid.Fields)
+		fields := make(map[string][]string, len(invalid.Fields))
+		for name, messages := range invalid.Fields {
+			for _, m := range messages {
+				fields[redact.Text(name)] = append(fields[redact.Text(name)], redact.Text(m))
+			}
+		}
+		_ = api.WriteJSON(w, http.StatusUnprocessableEntity, fields)
 		return
 	}
-	tell(w, err, http.StatusUnprocessableEntity, invalid.Error())
+	tell(w, err, http.StatusUnprocessableEntity, redact.Text(invalid.Error()))
 }
 
 // clearEntity drops what was said of an answer that is not sent.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"packagecloud/internal/pace"
-	"packagecloud/internal/repo"
 )
 
 // contentPolicy is for whatever is no page of ours: users write it. Where a browser
@@ -38,8 +37,8 @@ func (s *Server) protect(next http.Handler) http.Handler {
 			if v := recover(); v != nil {
 				s.panicked(sender, r, v)
 			}
-			s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", repo.Redact(r.URL.Path), "status", sender.Status,
-				"bytes", sender.Sent, "client", r.RemoteAddr, "agent", repo.Redact(r.UserAgent()), "took", time.Since(start))
+			s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", sender.Status,
+				"bytes", sender.Sent, "client", r.RemoteAddr, "agent", r.UserAgent(), "took", time.Since(start))
 		}()
 		next.ServeHTTP(sender, r)
 	})
@@ -51,7 +50,7 @@ func (s *Server) panicked(w *pace.Writer, r *http.Request, v any) {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	s.Log.ErrorContext(r.Context(), "a bug: please report it", "panic", repo.Redact(fmt.Sprint(v)), "method", r.Method, "path", repo.Redact(r.URL.Path), "stack", repo.Redact(string(debug.Stack())))
+	s.Log.ErrorContext(r.Context(), "a bug: please report it", "panic", fmt.Sprint(v), "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
 	if w.Status != 0 {
 		panic(http.ErrAbortHandler)
 	}

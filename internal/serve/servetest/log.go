@@ -6,6 +6,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"packagecloud/internal/config"
+	"packagecloud/internal/serve"
 )
 
 // Log keeps what a server logs. Its zero value is empty.
@@ -21,9 +24,9 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// Handler writes everything, debug messages too, as lines of text.
+// Handler writes everything, debug messages too, as a server does.
 func (l *Log) Handler() slog.Handler {
-	return slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})
+	return serve.Logger(&config.Config{LogLevel: slog.LevelDebug}, l).Handler()
 }
 
 // Text is what was logged so far.
