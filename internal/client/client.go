@@ -1,5 +1,10 @@
 // Package client speaks the REST API of a packagecloud server: one method a
-// request, typed errors, and retries where repeating a request is safe.
+// request, typed errors, and retries.
+//
+// A connection that breaks, and some failures of a server, do not tell whether it
+// did what it was asked. Every request is sent again then, and each write knows by
+// what to recognise the effect of an earlier attempt: it is done if the server has
+// exactly what was asked for.
 //
 // The token goes into the Authorization header alone, never into a URL, so no
 // error can show it. Nothing bounds how long an upload takes, but one that
@@ -91,20 +96,9 @@ type request struct {
 	size        int64  // of the body, in bytes
 	body        func() (io.ReadCloser, error)
 	user, pass  string // instead of the token
-	repeats     repeats
 	progress    func(sent int64)
 	answerLimit time.Duration // 0: as long as a stall
 }
-
-// repeats says when a request may be sent again.
-type repeats int
-
-const (
-	// The zero value: only if the server answered that it can do nothing now.
-	_ repeats = iota
-	// always: also if nobody knows whether the server did it.
-	always
-)
 
 // answer is what a server said.
 type answer struct {
@@ -117,35 +111,40 @@ type answer struct {
 
 // get asks for a path and decodes the JSON answer.
 func (c *Client) get(ctx context.Context, path string, into any) (*answer, error) {
-	a, err := c.do(ctx, &request{method: http.MethodGet, path: path, repeats: always})
+	a, err := c.do(ctx, &request{method: http.MethodGet, path: path})
 	if err != nil {
 		return nil, err
 	}
 	return a, a.decode(into)
 }
 
-// form sends fields, and decodes the answer unless into is nil.
-func (c *Client) form(ctx context.Context, path string, fields url.Values, into any) error {
+// form sends fields, and decodes the answer. repeated is true if a refusal may be
+// about what an earlier attempt did, whose answer was lost.
+func (c *Client) form(ctx context.Context, path string, fields url.Values, into any) (repeated bool, err error) {
 	text := fields.Encode()
 	a, err := c.do(ctx, &request{
 		method: http.MethodPost, path: path, kind: "application/x-www-form-urlencoded", size: int64(len(text)),
 		body: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
 	})
-	if err != nil || into == nil {
-		return err
+	if err != nil {
+		return a.repeated(), err
 	}
-	return a.decode(into)
+	return false, a.decode(into)
 }
 
 // delete removes what is at a path. What an earlier attempt has removed, whose
 // answer was lost, is not found any more.
 func (c *Client) delete(ctx context.Context, path string) error {
-	a, err := c.do(ctx, &request{method: http.MethodDelete, path: path, repeats: always})
-	if errors.Is(err, repo.ErrNotFound) && a.sent > 1 {
+	a, err := c.do(ctx, &request{method: http.MethodDelete, path: path})
+	if errors.Is(err, repo.ErrNotFound) && a.repeated() {
 		return nil
 	}
 	return err
 }
+
+// repeated reports whether an answer is that to a later attempt. Nobody knows then
+// what the earlier ones did.
+func (a *answer) repeated() bool { return a != nil && a.sent > 1 }
 
 func (a *answer) decode(into any) error {
 	if err := json.Unmarshal(a.body, into); err != nil {

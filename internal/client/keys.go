@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"packagecloud/internal/repo"
 )
 
 // Key is a public key of a repository.
@@ -37,7 +40,9 @@ func (c *Client) DeleteKey(ctx context.Context, k *Key) error {
 	return c.delete(ctx, k.DestroyPath)
 }
 
-// CreateKey uploads a public key that signs packages.
+// CreateKey uploads a public key that signs packages. That of an earlier attempt,
+// whose answer was lost, has the name that is taken: a name has the fingerprint of
+// its key in it.
 func (c *Client) CreateKey(ctx context.Context, r *Repository, path string) (*Key, error) {
 	data, err := readKey(path)
 	if err != nil {
@@ -57,11 +62,35 @@ func (c *Client) CreateKey(ctx context.Context, r *Repository, path string) (*Ke
 		method: http.MethodPost, path: r.Paths.GPGKeys, kind: w.FormDataContentType(), size: int64(len(body)),
 		body: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		k := new(Key)
+		return k, a.decode(k)
 	}
-	k := new(Key)
-	return k, a.decode(k)
+	if a.repeated() {
+		if k := c.takenKey(ctx, r, err); k != nil {
+			return k, nil
+		}
+	}
+	return nil, err
+}
+
+// takenKey is the key whose name a refusal says to be taken, nil if it says
+// something else.
+func (c *Client) takenKey(ctx context.Context, r *Repository, refusal error) *Key {
+	invalid, ok := errors.AsType[*repo.InvalidError](refusal)
+	if !ok {
+		return nil
+	}
+	all, err := c.Keys(ctx, r)
+	if err != nil {
+		return nil
+	}
+	for _, k := range all {
+		if slices.Contains(invalid.Fields["error"], k.Name+" "+repo.TakenMessage) {
+			return &k
+		}
+	}
+	return nil
 }
 
 // maxKey bounds a file with a public key, in bytes.

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"packagecloud/internal/repo"
 )
 
 // Package is a package on the server.
@@ -62,7 +64,9 @@ func (c *Client) Delete(ctx context.Context, r *Repository, p Place) error {
 	return c.delete(ctx, path)
 }
 
-// Promote moves a package to another repository, "user/repo".
+// Promote moves a package to another repository, "user/repo". One that an earlier
+// attempt has moved, whose answer was lost, is not in the first repository any more
+// and in the other one.
 func (c *Client) Promote(ctx context.Context, r *Repository, p Place, destination string) (*Package, error) {
 	path, err := p.path(r)
 	if err != nil {
@@ -73,7 +77,18 @@ func (c *Client) Promote(ctx context.Context, r *Repository, p Place, destinatio
 		fields.Set("scope", p.Scope)
 	}
 	moved := new(Package)
-	return moved, c.form(ctx, path+"/promote.json", fields, moved)
+	repeated, err := c.form(ctx, path+"/promote.json", fields, moved)
+	if !repeated || !errors.Is(err, repo.ErrNotFound) {
+		return moved, err
+	}
+	to, findErr := c.Repository(ctx, destination)
+	if findErr != nil {
+		return nil, err
+	}
+	if found, findErr := c.find(ctx, to, p.Distro, p.Filename, ""); findErr == nil && found != nil && found.Scope == p.Scope {
+		return found, nil
+	}
+	return nil, err
 }
 
 const (
@@ -115,20 +130,38 @@ func (c *Client) awaitIndexed(ctx context.Context, p *Package) error {
 	return p.notIndexed()
 }
 
-// find looks for a package by its file name; nil if there is none.
-func (c *Client) find(ctx context.Context, r *Repository, distro, filename string) (*Package, error) {
-	query := url.Values{"q": {filename}, "per_page": {"250"}}
-	if distro != "" {
-		query.Set("dist", distro)
+// find looks for a package of a distribution, "" for any, by its file name, and by
+// the SHA-256 of its file unless that is "": the server names a file by what is in
+// it. One with the digest comes before one with the name alone; nil if there is
+// neither.
+func (c *Client) find(ctx context.Context, r *Repository, distro, filename, sum string) (*Package, error) {
+	queries := []url.Values{{"q": {filename}}}
+	if sum != "" {
+		queries = append(queries, url.Values{"sha256": {sum}}) // a server that does not know it lists everything
 	}
-	for p, err := range pages[Package](ctx, c, r.Paths.Self+"/search.json", query) {
-		if err != nil {
-			return nil, err
+	var named *Package
+	for _, query := range queries {
+		query.Set("per_page", "250")
+		if distro != "" {
+			query.Set("dist", distro)
 		}
-		// A distribution of one unnamed version is shown with or without it.
-		if p.Filename == filename && (distro == "" || p.Distro == distro || strings.HasPrefix(p.Distro, distro+"/")) {
-			return &p, nil
+		for p, err := range pages[Package](ctx, c, r.Paths.Self+"/search.json", query) {
+			switch {
+			case err != nil:
+				return nil, err
+			case !p.isIn(distro):
+			case sum != "" && p.SHA256 == sum:
+				return &p, nil
+			case named == nil && p.Filename == filename:
+				named = &p
+			}
 		}
 	}
-	return nil, nil
+	return named, nil
+}
+
+// isIn reports whether a package is of a distribution. One of a single unnamed
+// version is shown with or without it.
+func (p *Package) isIn(distro string) bool {
+	return distro == "" || p.Distro == distro || strings.HasPrefix(p.Distro, distro+"/")
 }

@@ -61,7 +61,7 @@ func (c *Client) Push(ctx context.Context, r *Repository, p Push) (*Package, err
 	case err == nil:
 		pushed = new(Package)
 		err = a.decode(pushed)
-	case repo.IsTaken(err) && a.sent > 1:
+	case repo.IsTaken(err) && a.repeated():
 		pushed, err = c.recognise(ctx, r, p)
 	}
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *Client) recognise(ctx context.Context, r *Repository, p Push) (*Package
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.find(ctx, r, p.Distro, filepath.Base(p.Path))
+	found, err := c.find(ctx, r, p.Distro, filepath.Base(p.Path), sum)
 	switch {
 	case err != nil:
 		return nil, refused(fmt.Sprintf("and whether by this upload cannot be found out: %v", err))
@@ -197,7 +197,7 @@ func (f *form) add(frame *bytes.Buffer, path string, size int64) {
 // request sends the form; sending it twice does no harm, see Push.
 func (f *form) request(path string) *request {
 	return &request{
-		method: http.MethodPost, path: path, kind: f.kind, size: f.size, body: f.open, repeats: always, answerLimit: answerTime,
+		method: http.MethodPost, path: path, kind: f.kind, size: f.size, body: f.open, answerLimit: answerTime,
 	}
 }
 

@@ -57,7 +57,7 @@ type DistroVersion struct {
 
 // APIToken is the token of who knows an e-mail address and its password.
 func (c *Client) APIToken(ctx context.Context, email, password string) (string, error) {
-	a, err := c.do(ctx, &request{method: http.MethodGet, path: "/api/v1/token.json", user: email, pass: password, repeats: always})
+	a, err := c.do(ctx, &request{method: http.MethodGet, path: "/api/v1/token.json", user: email, pass: password})
 	if err != nil {
 		return "", err
 	}
@@ -136,7 +136,9 @@ func pages[T any](ctx context.Context, c *Client, path string, query url.Values)
 	}
 }
 
-// CreateRepository makes a repository and tells its URL.
+// CreateRepository makes a repository and tells its URL. That of an earlier attempt,
+// whose answer was lost, is one of the user with this name, public or private as it
+// was asked for.
 func (c *Client) CreateRepository(ctx context.Context, name string, private bool) (string, error) {
 	flag := "0"
 	if private {
@@ -145,8 +147,20 @@ func (c *Client) CreateRepository(ctx context.Context, name string, private bool
 	var answer struct {
 		URL string `json:"url"`
 	}
-	err := c.form(ctx, "/api/v1/repos.json", url.Values{"repository[name]": {name}, "repository[private]": {flag}}, &answer)
-	return answer.URL, err
+	repeated, err := c.form(ctx, "/api/v1/repos.json", url.Values{"repository[name]": {name}, "repository[private]": {flag}}, &answer)
+	if !repeated || !repo.IsTaken(err) {
+		return answer.URL, err
+	}
+	own, listErr := c.Repositories(ctx)
+	if listErr != nil {
+		return "", err
+	}
+	for _, r := range own {
+		if r.Name == name && r.Private == private {
+			return r.URL, nil
+		}
+	}
+	return "", err
 }
 
 // Repository finds a repository by its full name, "user/repo". What is done
@@ -193,7 +207,7 @@ func (c *Client) InstallScript(ctx context.Context, r *Repository, packageType s
 	other := *c
 	other.Token = u.User.Username()
 	other.URL = &url.URL{Scheme: u.Scheme, Host: u.Host}
-	a, err := other.do(ctx, &request{method: http.MethodGet, path: u.RequestURI(), repeats: always})
+	a, err := other.do(ctx, &request{method: http.MethodGet, path: u.RequestURI()})
 	switch {
 	case err != nil:
 		return nil, err

@@ -21,7 +21,7 @@ const (
 	maxDelay = 2 * time.Minute
 )
 
-// do sends a request, again if it may be repeated and what failed may pass.
+// do sends a request, again if what failed may pass.
 func (c *Client) do(ctx context.Context, rq *request) (*answer, error) {
 	for attempt := 1; ; attempt++ {
 		a, err := c.once(ctx, rq)
@@ -29,7 +29,7 @@ func (c *Client) do(ctx context.Context, rq *request) (*answer, error) {
 			a.sent = attempt
 		}
 		delay, passing := again(attempt, a, err)
-		if !passing || !rq.repeats.after(a) || attempt == maxAttempts || ctx.Err() != nil {
+		if !passing || attempt == maxAttempts || ctx.Err() != nil {
 			if err != nil {
 				return nil, err
 			}
@@ -42,12 +42,6 @@ func (c *Client) do(ctx context.Context, rq *request) (*answer, error) {
 			return nil, err
 		}
 	}
-}
-
-// after reports whether a request may be sent again after an answer, or after
-// none.
-func (r repeats) after(a *answer) bool {
-	return r == always || a != nil && (a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests)
 }
 
 // again reports whether a failure may pass, and how long to wait for that.

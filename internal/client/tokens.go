@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+
+	"packagecloud/internal/repo"
 )
 
 // MasterToken makes read tokens for a repository.
@@ -33,10 +35,24 @@ func (c *Client) MasterTokens(ctx context.Context, r *Repository) ([]MasterToken
 	return list, err
 }
 
-// CreateMasterToken makes a master token.
+// CreateMasterToken makes a master token. That of an earlier attempt, whose answer
+// was lost, is the one with this name.
 func (c *Client) CreateMasterToken(ctx context.Context, r *Repository, name string) (*MasterToken, error) {
 	t := new(MasterToken)
-	return t, c.form(ctx, r.Paths.CreateMasterToken, url.Values{"master_token[name]": {name}}, t)
+	repeated, err := c.form(ctx, r.Paths.CreateMasterToken, url.Values{"master_token[name]": {name}}, t)
+	if !repeated || !repo.IsTaken(err) {
+		return t, err
+	}
+	all, listErr := c.MasterTokens(ctx, r)
+	if listErr != nil {
+		return nil, err
+	}
+	for _, have := range all {
+		if have.Name == name {
+			return &have, nil
+		}
+	}
+	return nil, err
 }
 
 // DeleteMasterToken revokes a master token and all its read tokens.

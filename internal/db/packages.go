@@ -77,6 +77,8 @@ type Selection struct {
 	PackageVersion, Release string
 	// Contains is a part of the file name, whatever its case.
 	Contains string
+	// SHA256 is that of the package file.
+	SHA256 string
 }
 
 // where is the condition for a Selection and its arguments, numbered from 1.
@@ -100,6 +102,7 @@ func (s Selection) where() (string, []any) {
 	add("p.architecture = $%d", s.Architecture)
 	add("p.version = $%d", s.PackageVersion)
 	add("p.release = $%d", s.Release)
+	add("p.id IN (SELECT f.package_id FROM package_files f WHERE f.sha256 = $%d AND f.position = 0)", s.SHA256)
 	if s.Contains != "" {
 		add("lower(p.filename) LIKE $%d ESCAPE '!'", containing(s.Contains))
 	}

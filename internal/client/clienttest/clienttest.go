@@ -371,7 +371,8 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, repository strin
 	for name := range s.packages {
 		rest, ok := strings.CutPrefix(name, repository+"/")
 		i := strings.LastIndexByte(rest, '/')
-		if ok && strings.Contains(rest[i+1:], r.FormValue("q")) && strings.HasPrefix(rest, r.FormValue("dist")) {
+		same := r.FormValue("sha256") == "" || r.FormValue("sha256") == s.packages[name]
+		if ok && same && strings.Contains(rest[i+1:], r.FormValue("q")) && strings.HasPrefix(rest, r.FormValue("dist")) {
 			list = append(list, s.shown(repository, rest[:i], rest[i+1:]))
 		}
 	}

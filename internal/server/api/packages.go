@@ -268,7 +268,7 @@ func filterType(word string) repo.Type {
 
 // filtered reads the parameters that all lists of packages know.
 func (a *API) filtered(p params) db.Selection {
-	sel := db.Selection{Contains: p.get("q"), Architecture: p.get("arch")}
+	sel := db.Selection{Contains: p.get("q"), Architecture: p.get("arch"), SHA256: strings.ToLower(p.get("sha256"))}
 	dist := p.get("dist")
 	if dist == "" { // else it overrides filter
 		sel.Type = filterType(p.get("filter"))
