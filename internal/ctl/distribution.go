@@ -76,6 +76,9 @@ func complete(v *db.AddedRelease, n *node.Node) error {
 	if v.Format != "deb" && v.Format != "rpm" {
 		return fmt.Errorf("%s is new: say with --format whether it takes deb or rpm packages", v.OS)
 	}
+	if err := repo.ValidateDistribution(v.OS, v.IndexName, v.Format); err != nil {
+		return err
+	}
 	if v.OSDisplay == "" {
 		v.OSDisplay = v.OS
 	}

@@ -31,6 +31,8 @@ type status struct {
 	// clients would not bear them.
 	Withheld      []withheldJSON `json:"withheld"`
 	WithheldCount int64          `json:"withheld_count"`
+	// Clashes are names of an older program that other URLs begin with.
+	Clashes []string `json:"clashes"`
 }
 
 // maxWithheld bounds the withheld packages that status names; verify names all.
@@ -107,6 +109,11 @@ func readStatus(ctx context.Context, n *node.Node) (*status, error) {
 	if s.WithheldCount, err = n.DB.CountWithheld(ctx); err != nil {
 		return nil, err
 	}
+	clashes, err := n.Clashes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Clashes = append([]string{}, clashes...)
 	withheld, err := n.DB.Withheld(ctx, maxWithheld)
 	if err != nil {
 		return nil, err
@@ -160,6 +167,9 @@ func (s *status) print(w io.Writer) {
 	}
 	for _, f := range s.Failing {
 		printable.Fprintf(w, "FAILING       %s/%s, %d times: %s\n", f.Repository, f.Distribution, f.Failures, f.Error)
+	}
+	for _, c := range s.Clashes {
+		printable.Fprintf(w, "NAME          %s\n", c)
 	}
 	for _, p := range s.Withheld {
 		printable.Fprintf(w, "WITHHELD      %s/%s: %s is in no index: %s\n              remove it: %s\n", p.Repository, p.Distribution, p.Filename, p.Reason, p.Remove)

@@ -48,7 +48,7 @@ configuration names another. The file is a list of
     action: delete                   # ends her access; what she pushed stays
 
 Users that the file does not list stay as they are. API tokens of new users are
-printed, once.`,
+printed, once. If one entry cannot be carried out, none is.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: o.with(func(cmd *cobra.Command, args []string, n *node.Node) error {
 			path := n.Config.UsersFile
@@ -59,19 +59,9 @@ printed, once.`,
 			if err != nil {
 				return err
 			}
-			type made struct {
-				Name  string `json:"name"`
-				Token string `json:"token"`
-			}
-			news := []made{}
-			for _, u := range users {
-				token, err := loadUser(cmd.Context(), n, u)
-				if err != nil {
-					return fmt.Errorf("%s: user %s: %w", path, u.Name, err)
-				}
-				if token != "" {
-					news = append(news, made{u.Name, token})
-				}
+			news, err := loadUsers(cmd.Context(), n, path, users)
+			if err != nil {
+				return err
 			}
 			return o.result(cmd, news, func(w io.Writer) {
 				for _, m := range news {
@@ -113,8 +103,8 @@ func readUsers(path string) ([]listedUser, error) {
 }
 
 func (u listedUser) check() error {
-	if err := repo.ValidateUserName(u.Name); err != nil {
-		return err
+	if !repo.IsName(u.Name) {
+		return fmt.Errorf("%q cannot be a user name", u.Name)
 	}
 	if u.Action != "" && u.Action != "delete" {
 		return fmt.Errorf("%s has the action %q: there is only delete", u.Name, u.Action)
@@ -135,36 +125,68 @@ func (u listedUser) check() error {
 	return nil
 }
 
-// loadUser makes one user be as listed. It returns the token of a new one.
-func loadUser(ctx context.Context, n *node.Node, u listedUser) (token string, err error) {
+// madeUser is a user that was made. Nobody is told the token again.
+type madeUser struct {
+	Name  string `json:"name"`
+	Token string `json:"token"`
+}
+
+// loadUsers makes all users be as listed, or none: it tells all that is in the way
+// at once.
+func loadUsers(ctx context.Context, n *node.Node, path string, users []listedUser) (news []madeUser, err error) {
 	err = n.DB.Update(ctx, func(tx *db.Tx) error {
-		token = ""
-		account, err := tx.AccountByName(ctx, u.Name)
-		missing := errors.Is(err, repo.ErrNotFound)
-		switch {
-		case err != nil && !missing:
-			return err
-		case missing && u.Action == "delete":
-			return nil
-		case u.Action == "delete":
-			return tx.DisableUser(ctx, account.ID, auth.Hash(rand.Text()), time.Now())
-		case missing:
-			account = db.Account{User: repo.User{Name: u.Name, Email: u.Email, CreatedAt: time.Now()}, PasswordHash: u.Password}
-			if token, err = auth.CreateUser(ctx, tx, n.Sealer, &account); err != nil {
+		news = []madeUser{}
+		var wrong []error
+		for i, u := range users {
+			token, err := loadUser(ctx, tx, n.Sealer, u)
+			var invalid *repo.InvalidError
+			switch {
+			case errors.As(err, &invalid), errors.Is(err, repo.ErrNotFound):
+				wrong = append(wrong, fmt.Errorf("%s: entry %d: user %s: %w", path, i+1, u.Name, err))
+			case err != nil: // the database cannot tell more
 				return err
-			}
-		default:
-			account.Email = u.Email
-			if u.Password != "" {
-				account.PasswordHash = u.Password
-			}
-			if err := tx.UpdateUser(ctx, account); err != nil {
-				return err
+			case token != "":
+				news = append(news, madeUser{u.Name, token})
 			}
 		}
-		return collaborate(ctx, tx, account.ID, u.Collaborations)
+		if len(wrong) > 0 {
+			wrong = append(wrong, errors.New("no user was made or changed"))
+		}
+		return errors.Join(wrong...)
 	})
-	return token, err
+	return news, err
+}
+
+// loadUser makes one user be as listed. It returns the token of a new one.
+func loadUser(ctx context.Context, tx *db.Tx, s auth.Sealer, u listedUser) (token string, err error) {
+	account, err := tx.AccountByName(ctx, u.Name)
+	missing := errors.Is(err, repo.ErrNotFound)
+	switch {
+	case err != nil && !missing:
+		return "", err
+	case missing && u.Action == "delete":
+		return "", nil
+	case u.Action == "delete":
+		return "", tx.DisableUser(ctx, account.ID, auth.Hash(rand.Text()), time.Now())
+	case missing:
+		// One that is there was made when its name was free.
+		if err := repo.ValidateUserName(u.Name); err != nil {
+			return "", err
+		}
+		account = db.Account{User: repo.User{Name: u.Name, Email: u.Email, CreatedAt: time.Now()}, PasswordHash: u.Password}
+		if token, err = auth.CreateUser(ctx, tx, s, &account); err != nil {
+			return "", err
+		}
+	default:
+		account.Email = u.Email
+		if u.Password != "" {
+			account.PasswordHash = u.Password
+		}
+		if err := tx.UpdateUser(ctx, account); err != nil {
+			return "", err
+		}
+	}
+	return token, collaborate(ctx, tx, account.ID, u.Collaborations)
 }
 
 func collaborate(ctx context.Context, tx *db.Tx, userID int64, names []string) error {

@@ -71,9 +71,18 @@ func (t *Tx) CreateUser(ctx context.Context, a *Account, tokenHash string) error
 	return nil
 }
 
-// UpdateUser writes the address and password hash of an existing user.
+// UpdateUser writes the address and password hash of an existing user. An address
+// that somebody else has is repo.Taken.
 func (t *Tx) UpdateUser(ctx context.Context, a Account) error {
-	_, err := t.q.ExecContext(ctx, `UPDATE users SET email = $2, password_hash = $3 WHERE id = $1`, a.ID, a.Email, a.PasswordHash)
+	var others int
+	err := t.q.QueryRowContext(ctx, `SELECT count(*) FROM users WHERE email = $1 AND id <> $2`, a.Email, a.ID).Scan(&others)
+	if err != nil {
+		return fmt.Errorf("look for the address of %s: %w", a.Name, err)
+	}
+	if others > 0 {
+		return repo.Taken("email")
+	}
+	_, err = t.q.ExecContext(ctx, `UPDATE users SET email = $2, password_hash = $3 WHERE id = $1`, a.ID, a.Email, a.PasswordHash)
 	if err != nil {
 		return fmt.Errorf("update user %s: %w", a.Name, err)
 	}

@@ -5,9 +5,7 @@
 package repo
 
 import (
-	"fmt"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -37,25 +35,3 @@ type Repository struct {
 func (r Repository) FullName() string { return r.Owner + "/" + r.Name }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
-
-// reservedOwners are first path segments that the server uses itself.
-var reservedOwners = map[string]bool{
-	"api": true, "app": true, "install": true, "priv": true, "gpg.key": true,
-	"healthz": true, "metrics": true, "login": true, "logout": true, "assets": true,
-}
-
-// ValidateUserName reports why name cannot be a user, or nil.
-func ValidateUserName(name string) error {
-	if !namePattern.MatchString(name) || reservedOwners[strings.ToLower(name)] {
-		return Invalid("name", fmt.Sprintf("%q cannot be a user name: use up to 100 letters, digits, dots, dashes and underscores, none of the server's own paths", name))
-	}
-	return nil
-}
-
-// ValidateRepositoryName reports why name cannot be a repository, or nil.
-func ValidateRepositoryName(name string) error {
-	if !namePattern.MatchString(name) {
-		return Invalid("name", fmt.Sprintf("%q cannot be a repository name: use up to 100 letters, digits, dots, dashes and underscores, starting with a letter or digit", name))
-	}
-	return nil
-}

@@ -109,6 +109,13 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 	if err := errors.Join(n.Worker.Recheck(ctx), n.Worker.Relocate(ctx)); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	clashes, err := n.Clashes(ctx)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	for _, c := range clashes {
+		n.Log.Warn("a name that other URLs begin with: what has it may be out of reach", "name", c)
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { n.Worker.Run(background, c.IndexWorkers) })

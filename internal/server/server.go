@@ -86,19 +86,21 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("%w: %w", repo.ErrForbidden, err)
 	}
 	first, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	switch first {
-	case "api":
-		return s.API.Serve(w, r)
-	case "healthz":
-		return s.health(w, r)
-	case "install":
-		return s.install(w, r, rest)
-	case "priv":
-		return s.private(w, r, rest)
-	case "":
-		return s.hello(w, r)
+	if serve, ok := roots[first]; ok {
+		return serve(s, w, r, rest)
 	}
 	return s.repository(w, r, first+"/"+rest)
+}
+
+// roots are the server's own paths by their first step. No user can be called so.
+var roots = map[string]func(s *Server, w http.ResponseWriter, r *http.Request, rest string) error{
+	"": (*Server).hello,
+	"api": func(s *Server, w http.ResponseWriter, r *http.Request, _ string) error {
+		return s.API.Serve(w, r)
+	},
+	"healthz": (*Server).health,
+	"install": (*Server).install,
+	"priv":    (*Server).private,
 }
 
 // maxPath bounds the path of a request, in bytes. The longest that any format
@@ -124,7 +126,7 @@ func legible(r *http.Request) error {
 }
 
 // health answers balancers and monitors.
-func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) health(w http.ResponseWriter, r *http.Request, _ string) error {
 	if s.Ready != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
@@ -135,7 +137,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	return writeText(w, http.StatusOK, "ok\n")
 }
 
-func (s *Server) hello(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) hello(w http.ResponseWriter, r *http.Request, _ string) error {
 	if r.URL.Path != "/" {
 		return fmt.Errorf("%s: %w", r.URL.Path, repo.ErrNotFound)
 	}

@@ -88,13 +88,9 @@ func (h *Handler) Flipped(scopeID int64) { h.caches.live.Invalidate(scopeID) }
 // ServeRepository answers GET and HEAD below a repository's URL. path is
 // relative to it, with percent-encoding undone.
 func (h *Handler) ServeRepository(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error {
-	switch rest, isKey := strings.CutPrefix(path, "gpgkey"); {
-	case isKey && (rest == "" || rest == "/"):
-		return h.serveSigningKey(w, r, rp)
-	case isKey && strings.HasPrefix(rest, "/"):
-		return h.serveKey(w, r, rp, rest[1:])
-	case h.Page(path):
-		return h.servePage(w, r, rp, path)
+	step, _, _ := strings.Cut(path, "/")
+	if serve, ok := own[step]; ok {
+		return serve(h, w, r, rp, path)
 	}
 	for _, f := range h.Formats {
 		if req, ok := f.Resolve(format.Query{Path: path, Accept: strings.Join(r.Header.Values("Accept"), ",")}); ok {
@@ -102,6 +98,14 @@ func (h *Handler) ServeRepository(w http.ResponseWriter, r *http.Request, rp rep
 		}
 	}
 	return fmt.Errorf("%s in %s: %w", path, rp.FullName(), repo.ErrNotFound)
+}
+
+// own are the paths below a repository that are no format's, by their first step.
+// No distribution can be called so.
+var own = map[string]func(h *Handler, w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error{
+	"":         (*Handler).servePage,
+	"packages": (*Handler).servePage,
+	"gpgkey":   (*Handler).serveKeys,
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string, req format.Request) error {
@@ -191,16 +195,17 @@ func (h *Handler) paired(r *http.Request, scope *generation, req format.Request,
 	return f, nil
 }
 
-func (h *Handler) serveSigningKey(w http.ResponseWriter, r *http.Request, rp repo.Repository) error {
-	key, err := h.Keys.PublicKey(r.Context(), rp)
-	if err != nil {
-		return err
+// serveKeys answers gpgkey, the key that signs, and gpgkey/<name>, of keys that are
+// retired too.
+func (h *Handler) serveKeys(w http.ResponseWriter, r *http.Request, rp repo.Repository, path string) error {
+	_, name, _ := strings.Cut(path, "/")
+	if name == "" {
+		key, err := h.Keys.PublicKey(r.Context(), rp)
+		if err != nil {
+			return err
+		}
+		return sendKey(w, r, key)
 	}
-	return sendKey(w, r, key)
-}
-
-// serveKey answers gpgkey/<name>, of signing keys that are retired too.
-func (h *Handler) serveKey(w http.ResponseWriter, r *http.Request, rp repo.Repository, name string) error {
 	k, err := h.DB.Key(r.Context(), rp.ID, name)
 	if err != nil {
 		return err

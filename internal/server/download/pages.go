@@ -10,14 +10,10 @@ import (
 	"packagecloud/internal/repo"
 )
 
-// pages is the first step of the paths that the API gives out: package_html_url and
-// download_url.
-const pages = "packages/"
-
 // Page reports whether a path is one of those that the API gives out: the
 // repository's own, of its packages, and the downloads of their files. Whoever got
 // them from the API has an API token, and some clients send it there.
-func (h *Handler) Page(path string) bool { return path == "" || strings.HasPrefix(path, pages) }
+func (h *Handler) Page(path string) bool { return path == "" || strings.HasPrefix(path, "packages/") }
 
 // servePage answers the paths of Page:
 //
