@@ -25,6 +25,7 @@ soak: ## the long drill: ten rounds of torture and kill -9
 	PACKAGECLOUD_JUDGED=600 PACKAGECLOUD_SEED=$$(date +%s) scripts/test -timeout 60m -run TestJudges ./internal/format/python
 	PACKAGECLOUD_JUDGED=20000 PACKAGECLOUD_SEED=$$(date +%s) scripts/test -timeout 60m -run TestJudges ./internal/format/rpm
 	PACKAGECLOUD_JUDGED=10000 PACKAGECLOUD_SEED=$$(date +%s) scripts/test -timeout 60m -run TestJudges ./internal/format/deb
+	PACKAGECLOUD_JUDGED=5000 PACKAGECLOUD_SEED=$$(date +%s) scripts/test -timeout 60m -run TestJudges ./internal/format/npm
 	PACKAGECLOUD_SOAK=1 scripts/test -timeout 60m -run "TestNpmCorpus|TestOddVersions|TestClientsRedirected/npm" ./e2e
 
 bench: ## measure, and print the table of the README

@@ -168,7 +168,7 @@ func (s stated) agrees(t *tarball) error {
 	}{
 		{"dependencies", union(union(dependencies(s.OptionalDependencies), dependencies(s.Dependencies)), t.bundled()),
 			union(union(texts(t.fields.get("optionalDependencies")), texts(t.fields.get("dependencies"))), t.bundled())},
-		{"peerDependencies", dependencies(s.PeerDependencies), texts(t.fields.get("peerDependencies"))},
+		{"peerDependencies", texts(s.PeerDependencies), texts(t.fields.get("peerDependencies"))},
 		{"scripts", hooks(s.Scripts, t.contents.gyp), hooks(t.fields.get("scripts"), t.contents.gyp)},
 	} {
 		if name, same := differ(c.theirs, c.owned); !same {

@@ -88,6 +88,11 @@ func (m *builder) put(name string, value json.RawMessage) {
 	m.all = append(m.all, field{name, value})
 }
 
+func (m *builder) has(name string) bool {
+	_, ok := m.at[name]
+	return ok
+}
+
 // get is a member; nil without it.
 func (o object) get(name string) json.RawMessage {
 	for _, f := range o {
@@ -147,16 +152,27 @@ func (o object) write(out *bytes.Buffer) error {
 		if i > 0 {
 			out.WriteByte(',')
 		}
-		name, err := marshal(f.name)
-		if err != nil {
+		if isPlain(f.name) {
+			fmt.Fprintf(out, "\"%s\":", f.name)
+		} else if name, err := marshal(f.name); err == nil {
+			fmt.Fprintf(out, "%s:", name)
+		} else {
 			return err
 		}
-		out.Write(name)
-		out.WriteByte(':')
 		out.Write(f.value)
 	}
 	out.WriteByte('}')
 	return nil
+}
+
+// isPlain reports whether a text stands for itself in JSON, as most names do.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // marshal is json.Marshal without the escapes for HTML.

@@ -94,6 +94,7 @@ func TestLinear(t *testing.T) {
 		"commands":        func(n int) string { return `"bin":{` + many(n, `"%d":"x"`) + `}` },
 		"command list":    func(n int) string { return `"bin":[` + many(n, `"x/%d"`) + `]` },
 		"bundled":         func(n int) string { return `"bundleDependencies":true,"dependencies":{` + many(n, `"%d":"1"`) + `}` },
+		"bundled alone":   func(n int) string { return `"bundleDependencies":[` + many(n, `"%d"`) + `]` },
 		"one field twice": func(n int) string { return many(n, `"x":%d`) },
 		"deep": func(n int) string {
 			return `"x":[` + many(n/20, strings.Repeat("[", 90)+`%d`+strings.Repeat("]", 90)) + `]`

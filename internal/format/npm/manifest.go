@@ -27,7 +27,7 @@ const buildGyp = "node-gyp rebuild"
 
 // readManifest reads the package.json of a tarball.
 func readManifest(c *contents) (*manifest, error) {
-	fields, err := parseObject(bytes.TrimPrefix(c.manifest, []byte("\xef\xbb\xbf")))
+	fields, err := parseObject(bytes.ToValidUTF8(bytes.TrimPrefix(c.manifest, []byte("\xef\xbb\xbf")), []byte("\uFFFD")))
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +38,12 @@ func readManifest(c *contents) (*manifest, error) {
 	if m.name, err = stringField(fields, "name"); err != nil {
 		return nil, err
 	}
+	m.name = strings.TrimSpace(m.name)
 	if err := validName(m.name); err != nil {
 		return nil, err
+	}
+	if m.name[0] == '-' { // there may be packages of such names from before npm 12
+		return nil, fmt.Errorf("its name %.60q begins with a hyphen, which npm 12 does not take", m.name)
 	}
 	version, err := stringField(fields, "version")
 	if err != nil {
@@ -76,11 +80,12 @@ func (m *manifest) normalise(c *contents) error {
 	set := func(name string, value any) { err = errors.Join(err, f.set(name, value)) }
 	set("name", m.name)
 	set("version", m.version)
-	for _, name := range []string{"dependencies", "devDependencies", "optionalDependencies", "peerDependencies"} {
+	for _, name := range []string{"dependencies", "devDependencies", "optionalDependencies"} {
 		if value := f.get(name); value != nil {
 			m.replace(name, dependencies(value))
 		}
 	}
+	m.replace("peerDependencies", texts(f.get("peerDependencies")))
 	m.normaliseBundled(set)
 	m.replace("bin", binaries(m.name, f.get("bin")))
 	scripts := texts(f.get("scripts"))
@@ -165,19 +170,45 @@ func dependencies(value json.RawMessage) object {
 	return o.all
 }
 
-// normaliseBundled spells bundleDependencies as npm does, and names those that
-// true stands for.
+// normaliseBundled spells bundleDependencies as npm does, names those that true
+// stands for, and lists each as a dependency: on any version where nothing else is
+// said.
 func (m *manifest) normaliseBundled(set func(string, any)) {
 	value := m.fields.get("bundleDependencies")
 	if value == nil {
 		value = m.fields.get("bundledDependencies")
 	}
 	m.fields.drop("bundleDependencies", "bundledDependencies")
-	var names []string
+	names := bundled(value, m.fields.get("dependencies"))
+	if len(names) == 0 {
+		return
+	}
+	set("bundleDependencies", names)
+	if string(value) == "true" { // all of them are
+		return
+	}
+	var depends, optional builder
+	for _, f := range texts(m.fields.get("dependencies")) {
+		depends.put(f.name, f.value)
+	}
+	for _, f := range texts(m.fields.get("optionalDependencies")) {
+		optional.put(f.name, f.value)
+	}
+	anyVersion := must("*")
+	for _, name := range names {
+		if !depends.has(name) && !optional.has(name) {
+			depends.put(name, anyVersion)
+		}
+	}
+	m.replace("dependencies", depends.all)
+}
+
+// bundled are the names that a field bundleDependencies has.
+func bundled(value, dependencies json.RawMessage) (names []string) {
 	var list []any
 	switch {
 	case string(value) == "true":
-		names = keys(m.fields.get("dependencies"))
+		names = keys(dependencies)
 	case isObject(value):
 		names = keys(value)
 	case value != nil && json.Unmarshal(value, &list) == nil:
@@ -187,9 +218,7 @@ func (m *manifest) normaliseBundled(set func(string, any)) {
 			}
 		}
 	}
-	if len(names) > 0 {
-		set("bundleDependencies", names)
-	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" || name == "__proto__" })
 }
 
 func keys(value json.RawMessage) (names []string) {

@@ -16,6 +16,9 @@ const maxName = 214
 // packages from before 2015, which still must be installable.
 var nameStep = regexp.MustCompile(`^[A-Za-z0-9~_-][A-Za-z0-9._~-]*$`)
 
+// scopeStep is what it lets stand in a scope, without its @, less what is a path.
+var scopeStep = regexp.MustCompile(`^\.*[A-Za-z0-9~_-][A-Za-z0-9._~-]*$`)
+
 // validName checks a name, scoped (@scope/name) or not.
 func validName(name string) error {
 	if name == "" {
@@ -27,7 +30,7 @@ func validName(name string) error {
 	scope, base := splitName(name)
 	switch {
 	case scope == "" && !nameStep.MatchString(base),
-		scope != "" && (!nameStep.MatchString(scope[1:]) || !nameStep.MatchString(base)):
+		scope != "" && (!scopeStep.MatchString(scope[1:]) || !nameStep.MatchString(base)):
 		return fmt.Errorf("its name %.60q is not valid", name)
 	case scope == "" && strings.HasPrefix(base, "_"):
 		return fmt.Errorf("its name %.60q begins with an underscore", name)
@@ -72,10 +75,15 @@ func validTag(tag string) error {
 	switch {
 	case tag == "" || len(tag) > maxTag || !tagText.MatchString(tag) || strings.Trim(tag, ".") == "":
 		return fmt.Errorf("%.60q is no name of a tag", tag)
-	case rangeText.MatchString(tag):
+	case rangeText.MatchString(tag), isVersion(tag):
 		return fmt.Errorf("a tag must not look like a version or a range of versions, as %.60q does", tag)
 	case tag == "__proto__":
 		return fmt.Errorf("%q is no name of a tag", tag)
 	}
 	return nil
+}
+
+func isVersion(text string) bool {
+	_, err := cleanVersion(text)
+	return err == nil
 }

@@ -45,19 +45,11 @@ type listed struct {
 
 func push(t *testing.T, body []byte, at time.Time) listed {
 	t.Helper()
-	f := npm.New()
-	parsed, err := f.Parse(t.Context(), upload("x.tgz", body))
+	l, err := record(t, body, at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := parsed.Package()
-	p.CreatedAt = at
-	p.Files[0].Path = f.Path(p, p.Files[0].Name, node, "")
-	entries, err := parsed.Entries(format.Listing{Distro: node, Files: p.Files, Time: at})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listed{p, entries}
+	return *l
 }
 
 // packument puts a document together, as a publication does.
@@ -269,5 +261,31 @@ func TestAmend(t *testing.T) {
 	}
 	if diff := cmp.Diff(p.entries, back); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestBundled lists bundled packages as dependencies, as npm does.
+func TestBundled(t *testing.T) {
+	for _, c := range []struct{ fields, dependencies, bundled string }{
+		{`"bundleDependencies":["x"]`, `{"x":"*"}`, `["x"]`},
+		{`"bundledDependencies":["x","y"],"dependencies":{"y":"1"}`, `{"y":"1","x":"*"}`, `["x","y"]`},
+		{`"bundleDependencies":["x"],"optionalDependencies":{"x":"1"}`, ``, `["x"]`},
+		{`"bundleDependencies":{"x":"1"}`, `{"x":"*"}`, `["x"]`},
+		{`"bundleDependencies":true,"dependencies":{"y":"1"}`, `{"y":"1"}`, `["y"]`},
+		{`"bundleDependencies":false,"dependencies":{"y":"1"}`, `{"y":"1"}`, ``},
+		{`"bundleDependencies":[1,"","__proto__"]`, ``, ``},
+	} {
+		for _, e := range push(t, npmtest.Package{Fields: c.fields}.Build(), time.Unix(0, 0)).entries {
+			var members map[string]struct {
+				Dependencies       json.RawMessage `json:"dependencies"`
+				BundleDependencies json.RawMessage `json:"bundleDependencies"`
+			}
+			if err := json.Unmarshal([]byte("{"+strings.TrimPrefix(string(e.Text), "\n,")+"}"), &members); err != nil {
+				t.Fatal(err)
+			}
+			if m := members["1.0.0"]; string(m.Dependencies) != c.dependencies || string(m.BundleDependencies) != c.bundled {
+				t.Errorf("%s: in the %s packument it is %s, bundled %s", c.fields, e.Kind, m.Dependencies, m.BundleDependencies)
+			}
+		}
 	}
 }

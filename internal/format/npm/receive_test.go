@@ -130,6 +130,10 @@ func TestReceive(t *testing.T) {
 		body := npmtest.Package{Name: "@a/b", Version: "2.0.0", Fields: fields, Files: map[string][]byte{"binding.gyp": nil}}.Build()
 		return `{"versions":{"2.0.0":{"scripts":` + scripts + `}},"_attachments":{"b-2.0.0.tgz":{"data":"` + base64.StdEncoding.EncodeToString(body) + `"}}}`
 	}
+	bundles := func(fields, said string) string {
+		body := npmtest.Package{Name: "@a/b", Version: "2.0.0", Fields: fields, Files: map[string][]byte{"node_modules/x/package.json": []byte("{}")}}.Build()
+		return `{"versions":{"2.0.0":{` + said + `}},"_attachments":{"b-2.0.0.tgz":{"data":"` + base64.StdEncoding.EncodeToString(body) + `"}}}`
+	}
 	const manifest = `"name":"@a/b","version":"2.0.0","dependencies":{"x":"1"}`
 	for _, c := range []struct{ method, path, body, want string }{
 		{"GET", "npm/-/whoami", "", `{"username":"alice"}`},
@@ -199,6 +203,12 @@ func TestReceive(t *testing.T) {
 		// What yarn 1 makes of an optional dependency that is a plain one too.
 		{"PUT", "npm/@a/b", `{"dist-tags":{},"versions":{"2.0.0":{"name":"@a/b","version":"2.0.0","dependencies":{},"optionalDependencies":{"x":"2"}}},"_attachments":{"b-2.0.0.tgz":{"data":"` +
 			base64.StdEncoding.EncodeToString(npmtest.Package{Name: "@a/b", Version: "2.0.0", Fields: `"dependencies":{"x":"1"},"optionalDependencies":{"x":"2"}`}.Build()) + `"}}}`, "push b-2.0.0.tgz []"},
+		// What npm states of a bundled package that is no dependency otherwise; bun and yarn do not.
+		{"PUT", "npm/@a/b", bundles(`"bundleDependencies":["x"]`, `"dependencies":{"x":"*"}`), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/b", bundles(`"bundledDependencies":["x"]`, `"bundledDependencies":["x"]`), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/b", bundles(`"bundleDependencies":["x"],"optionalDependencies":{"x":"1"}`, `"dependencies":{"x":"*"},"optionalDependencies":{"x":"1"}`), "push b-2.0.0.tgz []"},
+		{"PUT", "npm/@a/b", bundles(`"bundleDependencies":["x"]`, `"dependencies":{"x":"*","y":"*"}`), `push b-2.0.0.tgz []; package_file: "b-2.0.0.tgz" is not a valid npm package: its dependencies differ from those in the request: "y"`},
+		{"PUT", "npm/@a/b", bundles(`"bundleDependencies":["x"]`, `"dependencies":{"x":"1"}`), `push b-2.0.0.tgz []; package_file: "b-2.0.0.tgz" is not a valid npm package: its dependencies differ from those in the request: "x"`},
 		// What bun does not state of a package with a gyp file, and yarn 1 does though it must not.
 		{"PUT", "npm/@a/b", gyp(``, `{}`), "push b-2.0.0.tgz []"},
 		{"PUT", "npm/@a/b", gyp(``, `{"install":"node-gyp rebuild"}`), "push b-2.0.0.tgz []"},

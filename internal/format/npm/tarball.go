@@ -2,6 +2,7 @@ package npm
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ const (
 	// maxUnpacked bounds a tarball that has been unpacked, in bytes: some
 	// seconds of work for an upload that is nothing but zeros.
 	maxUnpacked = 4 << 30
+	// blockSize is that of a tar archive, in bytes.
+	blockSize = 512
 )
 
 // contents is what a tarball says of itself.
@@ -44,6 +47,9 @@ func readTarball(ctx context.Context, u format.Upload, most int64) (*contents, e
 		return nil, err
 	}
 	c, err := readEntries(tar.NewReader(limited), most)
+	if err == nil && (most-limited.N)%blockSize != 0 {
+		err = errors.New("its archive is cut off")
+	}
 	if err == nil {
 		// A tarball that was cut off says so only at the end of its gzip file.
 		_, err = io.Copy(io.Discard, limited)
@@ -62,11 +68,38 @@ func readTarball(ctx context.Context, u format.Upload, most int64) (*contents, e
 
 // unzip reads an upload's tar archive, up to a number of bytes.
 func unzip(ctx context.Context, u format.Upload, most int64) (*io.LimitedReader, error) {
-	unzipped, err := gzip.NewReader(io.NewSectionReader(u.Content, 0, u.Size))
+	packed := bufio.NewReaderSize(io.NewSectionReader(u.Content, 0, u.Size), 64<<10)
+	unzipped, err := gzip.NewReader(packed)
 	if err != nil {
 		return nil, fmt.Errorf("it is no gzip file: %w", err)
 	}
-	return &io.LimitedReader{R: format.Until(ctx, unzipped), N: most}, nil
+	return &io.LimitedReader{R: format.Until(ctx, &gzipMembers{packed, unzipped}), N: most}, nil
+}
+
+// gzipMembers reads one gzip member after the other. Zeros may come behind them, as
+// padding.
+type gzipMembers struct {
+	packed   *bufio.Reader
+	unzipped *gzip.Reader
+}
+
+func (m *gzipMembers) Read(p []byte) (int, error) {
+	for {
+		m.unzipped.Multistream(false)
+		n, err := m.unzipped.Read(p)
+		if n > 0 && err == io.EOF {
+			err = nil
+		}
+		if n > 0 || err != io.EOF {
+			return n, err
+		}
+		if next, err := m.packed.Peek(1); err != nil || next[0] == 0 {
+			return 0, io.EOF // watched knows of another error
+		}
+		if err := m.unzipped.Reset(m.packed); err != nil {
+			return 0, fmt.Errorf("what comes behind it is no gzip file: %w", err)
+		}
+	}
 }
 
 func tooLarge(most int64) error {
@@ -98,7 +131,7 @@ func readEntries(archive *tar.Reader, most int64) (*contents, error) {
 // take looks at one entry.
 func (c *contents) take(archive io.Reader, h *tar.Header) error {
 	if h.Typeflag == tar.TypeXGlobalHeader { // a comment by git archive
-		return nil
+		return validGlobal(h)
 	}
 	name, err := unpackedName(h.Name)
 	if err != nil {
@@ -129,8 +162,19 @@ func (c *contents) take(archive io.Reader, h *tar.Header) error {
 		return c.takeManifest(archive, h)
 	case name == "npm-shrinkwrap.json":
 		c.shrinkwrap = true
-	case !strings.Contains(name, "/") && path.Ext(name) == ".gyp":
+	case !strings.Contains(name, "/") && path.Ext(name) == ".gyp" && name[0] != '.':
 		c.gyp = true
+	}
+	return nil
+}
+
+// validGlobal refuses a header for all entries that moves or cuts them: npm goes by
+// it, and archive/tar does not.
+func validGlobal(h *tar.Header) error {
+	for _, record := range []string{"path", "linkpath", "size"} {
+		if _, ok := h.PAXRecords[record]; ok {
+			return fmt.Errorf("a header of it gives all files the same %s", record)
+		}
 	}
 	return nil
 }
@@ -171,7 +215,7 @@ func unpackedName(name string) (string, error) {
 	if strings.IndexByte(name, 0) >= 0 {
 		return "", fmt.Errorf("the path %.60q in it has a NUL byte", name)
 	}
-	_, rest, ok := strings.Cut(strings.TrimPrefix(name, "./"), "/")
+	_, rest, ok := strings.Cut(name, "/")
 	if rest = path.Clean("/" + rest)[1:]; !ok || rest == "" {
 		return "", nil
 	}

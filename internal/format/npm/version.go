@@ -10,16 +10,17 @@ import (
 // maxVersion bounds a version, in bytes, as node-semver does.
 const maxVersion = 256
 
-// semver is the grammar of https://semver.org/#is-there-a-suggested-regular-expression-regex-to-check-a-semver-string,
-// less the build metadata, which npm cuts off before it publishes.
-var semver = regexp.MustCompile(`^(0|[1-9]\d{0,15})\.(0|[1-9]\d{0,15})\.(0|[1-9]\d{0,15})(?:-((?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`)
+// semver is the loose grammar of node-semver, by which npm reads package.json: a
+// number may begin with zeros, and a pre-release needs no hyphen.
+var semver = regexp.MustCompile(`^(\d{1,256})\.(\d{1,256})\.(\d{1,256})(?:-?((?:\d*[A-Za-z-][0-9A-Za-z-]*|\d+)(?:\.(?:\d*[A-Za-z-][0-9A-Za-z-]*|\d+))*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`)
 
 // maxNumber is JavaScript's largest safe integer: node-semver takes no number
 // above it.
 const maxNumber = "9007199254740991"
 
-// cleanVersion is a version as npm publishes it: without a "v" or "=" in front
-// and without build metadata.
+// cleanVersion is a version as npm publishes it: without a "v" or "=" in front,
+// without build metadata, and written as the strict grammar has it
+// (https://semver.org).
 func cleanVersion(text string) (string, error) {
 	v := strings.TrimLeft(strings.TrimSpace(text), "=v \t")
 	if v == "" {
@@ -29,11 +30,34 @@ func cleanVersion(text string) (string, error) {
 		return "", fmt.Errorf("its version has %d bytes, more than the %d that are allowed", len(text), maxVersion)
 	}
 	m := semver.FindStringSubmatch(v)
-	if m == nil || compareNumbers(m[1], maxNumber) > 0 || compareNumbers(m[2], maxNumber) > 0 || compareNumbers(m[3], maxNumber) > 0 {
+	if m == nil {
 		return "", fmt.Errorf("its version %.60q is no semantic version", text)
 	}
-	v, _, _ = strings.Cut(v, "+")
-	return v, nil
+	core := m[1:4]
+	for i, number := range core {
+		if core[i] = plainNumber(number); compareNumbers(core[i], maxNumber) > 0 {
+			return "", fmt.Errorf("its version %.60q is no semantic version: %.20s is too large", text, number)
+		}
+	}
+	clean := strings.Join(core, ".")
+	if m[4] == "" {
+		return clean, nil
+	}
+	before := strings.Split(m[4], ".")
+	for i, identifier := range before {
+		if !isNumber(identifier) {
+			continue
+		}
+		if before[i] = plainNumber(identifier); before[i] != identifier && compareNumbers(before[i], maxNumber) >= 0 {
+			return "", fmt.Errorf("its version %.60q is no semantic version: %.20s has zeros in front", text, identifier)
+		}
+	}
+	return clean + "-" + strings.Join(before, "."), nil
+}
+
+// plainNumber is a decimal number without zeros in front.
+func plainNumber(digits string) string {
+	return cmp.Or(strings.TrimLeft(digits, "0"), "0")
 }
 
 // CompareVersions orders clean versions by precedence (semver.org, 11).

@@ -91,19 +91,27 @@ func Tarball(entries []tar.Header, bodies [][]byte) []byte {
 // RawEntry is an entry of a tar archive, its header and its body, of any kind and with
 // any name of up to 100 bytes: archive/tar does not write those that are odd.
 func RawEntry(kind byte, name string, body []byte) []byte {
-	header := make([]byte, 512, 1024+len(body))
-	copy(header, name)
+	return append(append(rawHeader(kind, name, "", len(body)), body...), make([]byte, -len(body)&511)...)
+}
+
+// RawLink is such an entry that is a link.
+func RawLink(kind byte, name, target string) []byte { return rawHeader(kind, name, target, 0) }
+
+func rawHeader(kind byte, name, target string, size int) []byte {
+	header := make([]byte, 512)
+	copy(header[:100], name)
 	copy(header[100:], "0000644\x000000000\x000000000\x00")
-	copy(header[124:], fmt.Sprintf("%011o\x0000000000000\x00", len(body)))
+	copy(header[124:], fmt.Sprintf("%011o\x0000000000000\x00", size))
 	copy(header[148:], "        ")
 	header[156] = kind
+	copy(header[157:257], target)
 	copy(header[257:], "ustar\x0000")
 	sum := 0
 	for _, b := range header {
 		sum += int(b)
 	}
 	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
-	return append(append(header, body...), make([]byte, -len(body)&511)...)
+	return header
 }
 
 // Gzip makes a gzip file of one member.
