@@ -217,6 +217,9 @@ type object struct {
 // Info implements blob.Object.
 func (o *object) Info() blob.Info { return o.info }
 
+// File is the file itself, which package pace has the kernel send.
+func (o *object) File() *os.File { return o.file }
+
 // Read implements io.Reader.
 func (o *object) Read(p []byte) (int, error) {
 	n, err := o.file.Read(p)
