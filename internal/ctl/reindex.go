@@ -29,6 +29,9 @@ is kept in the database: interrupt the command when you like, and run it again
 to go on where it stopped.`,
 		Args: cobra.NoArgs,
 		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
+			if err := n.CheckStorage(cmd.Context()); err != nil {
+				return err
+			}
 			left, total, err := order(cmd.Context(), n.DB)
 			if err != nil {
 				return err

@@ -22,6 +22,9 @@ Problems are printed one to a line; the command exits with 1 if there is any.
 It reads only, and may run beside a working server.`,
 		Args: cobra.NoArgs,
 		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
+			if err := n.CheckStorage(cmd.Context()); err != nil {
+				return err
+			}
 			step, end := progress(cmd.ErrOrStderr(), "verifying")
 			v := verify.Verifier{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, Origin: n.Config.ExternalURL.Host, URL: n.Config.ExternalURL.String(), Quick: quick, Progress: step}
 			problems := []verify.Problem{}

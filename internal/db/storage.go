@@ -18,10 +18,22 @@ func (r Reader) StorageIdentity(ctx context.Context) (string, error) {
 	return identity, nil
 }
 
-// SetStorageIdentity makes a storage that of the database, unless another one is.
-func (t *Tx) SetStorageIdentity(ctx context.Context, identity string) error {
-	if _, err := t.q.ExecContext(ctx, `INSERT INTO storage (id, identity) VALUES (1, $1) ON CONFLICT DO NOTHING`, identity); err != nil {
-		return fmt.Errorf("record which storage belongs to the database: %w", err)
+// SetStorageIdentity makes a storage that of the database, unless another one is:
+// first is false then.
+func (t *Tx) SetStorageIdentity(ctx context.Context, identity string) (first bool, err error) {
+	result, err := t.q.ExecContext(ctx, `INSERT INTO storage (id, identity) VALUES (1, $1) ON CONFLICT DO NOTHING`, identity)
+	if err != nil {
+		return false, fmt.Errorf("record which storage belongs to the database: %w", err)
 	}
-	return nil
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
+// AnythingStored reports whether a row names anything that is stored.
+func (r Reader) AnythingStored(ctx context.Context) (stored bool, err error) {
+	err = r.q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM blobs) OR EXISTS (SELECT 1 FROM files) OR EXISTS (SELECT 1 FROM segments)`).Scan(&stored)
+	if err != nil {
+		return false, fmt.Errorf("look for what is stored: %w", err)
+	}
+	return stored, nil
 }

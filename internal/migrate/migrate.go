@@ -67,6 +67,9 @@ type run struct {
 // objects.
 func (m *Migration) Run(ctx context.Context) (_ Summary, _ []Problem, err error) {
 	r := &run{Migration: m}
+	if err := r.ours(ctx); err != nil {
+		return r.summary, nil, err
+	}
 	if r.journal, err = openJournal(m.Journal); err != nil {
 		return r.summary, nil, err
 	}
@@ -86,6 +89,27 @@ func (m *Migration) Run(ctx context.Context) (_ Summary, _ []Problem, err error)
 		group.Go(func() error { return r.object(groupCtx, info) })
 	}
 	return r.summary, r.problems, group.Wait()
+}
+
+// ErrOtherStorage says that the destination belongs to another database, whose
+// servers would remove what they do not know.
+var ErrOtherStorage = errors.New("the destination is the storage of another database")
+
+// ours makes sure that the destination has no identity, or that of the source.
+func (r *run) ours(ctx context.Context) error {
+	to, err := hash(ctx, r.To, blob.IdentityKey)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	from, err := hash(ctx, r.From, blob.IdentityKey)
+	if err != nil && !errors.Is(err, blob.ErrNotFound) || from == to {
+		return err
+	}
+	return fmt.Errorf("%w: its %s is another one than that of the source: choose another folder (data_directory) or bucket (s3_bucket), or empty it if nobody needs what is there",
+		ErrOtherStorage, blob.IdentityKey)
 }
 
 // object brings one object over. What is wrong with it is a problem, and no

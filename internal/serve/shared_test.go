@@ -3,15 +3,21 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/blob/s3blob/s3test"
 	"packagecloud/internal/config"
+	"packagecloud/internal/db"
 	"packagecloud/internal/db/dbtest"
+	"packagecloud/internal/migrate"
 	"packagecloud/internal/node"
 )
 
@@ -104,4 +110,104 @@ func TestSecondServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	lock.Close()
+}
+
+// TestUsedStorage: a new database does not take over what another one has stored,
+// which it would sweep two days later. It starts when somebody has removed that.
+func TestUsedStorage(t *testing.T) {
+	key := "packages/" + strings.Repeat("a", 64) + "/x_1.deb"
+	for name, environment := range map[string]func(*testing.T) []string{
+		"folder": func(*testing.T) []string { return nil },
+		"S3":     func(t *testing.T) []string { return s3test.New(t).Environ() },
+	} {
+		for _, used := range [][]string{{blob.IdentityKey}, {key}, {blob.IdentityKey, key}, {"segments/1/2"}} {
+			t.Run(fmt.Sprint(name, used), func(t *testing.T) {
+				dir := t.TempDir()
+				n := openNode(t, append(environment(t), "PACKAGECLOUD_DATA_DIRECTORY="+dir)...)
+				for _, key := range used {
+					if err := n.Blobs.Put(t.Context(), key, []byte("x"), blob.Attributes{Class: blob.Package}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, start := range []func() error{func() error { return n.ClaimStorage(t.Context()) }, func() error { return Run(t.Context(), n, io.Discard, "test") }} {
+					if err := start(); !errors.Is(err, node.ErrUsedStorage) || !strings.Contains(err.Error(), "restore it from a backup") {
+						t.Errorf("it starts: %v", err)
+					}
+				}
+				if identity, err := n.DB.StorageIdentity(t.Context()); identity != "" || err != nil {
+					t.Errorf("the database has the identity %q, %v", identity, err)
+				}
+				for _, key := range used {
+					if err := n.Blobs.Delete(t.Context(), key); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := n.ClaimStorage(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// TestIdentityMoves: what migrate-storage copied is the storage of the same
+// database, there and back, and the storage of another database is refused.
+func TestIdentityMoves(t *testing.T) {
+	environ := s3test.New(t).Environ()
+	data := "PACKAGECLOUD_DATA_DIRECTORY=" + t.TempDir()
+	folder := openNode(t, data)
+	stored := "packages/" + strings.Repeat("a", 64) + "/x_1.deb"
+	if err := folder.ClaimStorage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	bucket := openNode(t, append(environ, data)...)
+	if err := bucket.ClaimStorage(t.Context()); !errors.Is(err, node.ErrOtherStorage) || !strings.Contains(err.Error(), "migrate-storage") {
+		t.Errorf("a bucket to which nothing was copied: %v", err)
+	}
+	move := func(from, to *node.Node) error {
+		m := migrate.Migration{From: from.Blobs, To: to.Blobs, Journal: filepath.Join(t.TempDir(), "journal"), Quick: true}
+		m.Attributes = func(context.Context, string) (blob.Attributes, error) { return blob.Attributes{Class: blob.Index}, nil }
+		_, problems, err := m.Run(t.Context())
+		if len(problems) > 0 {
+			t.Error(problems)
+		}
+		return err
+	}
+	for range 2 {
+		if err := errors.Join(move(folder, bucket), bucket.ClaimStorage(t.Context()), bucket.CheckStorage(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if err := errors.Join(move(bucket, folder), folder.ClaimStorage(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+	other := openNode(t, "PACKAGECLOUD_DATA_DIRECTORY="+t.TempDir())
+	if err := other.ClaimStorage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Blobs.Put(t.Context(), stored, []byte("x"), blob.Attributes{Class: blob.Package}); err != nil {
+		t.Fatal(err)
+	}
+	if err := move(other, bucket); !errors.Is(err, migrate.ErrOtherStorage) {
+		t.Errorf("into the storage of another database: %v", err)
+	}
+	if _, err := bucket.Blobs.Stat(t.Context(), stored); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("it was copied: %v", err)
+	}
+}
+
+// TestOldDatabase: a database of a program that knew no identities keeps its
+// storage.
+func TestOldDatabase(t *testing.T) {
+	n := openNode(t, "PACKAGECLOUD_DATA_DIRECTORY="+t.TempDir())
+	key := "packages/" + strings.Repeat("a", 64) + "/x_1.deb"
+	err := n.Blobs.Put(t.Context(), key, []byte("x"), blob.Attributes{Class: blob.Package})
+	if err == nil {
+		err = n.DB.Update(t.Context(), func(tx *db.Tx) error {
+			return tx.AdoptOrphan(t.Context(), strings.Repeat("a", 64), "x_1.deb", key, time.Now())
+		})
+	}
+	if err := errors.Join(err, n.ClaimStorage(t.Context()), n.CheckStorage(t.Context())); err != nil {
+		t.Error(err)
+	}
 }
