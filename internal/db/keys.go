@@ -28,7 +28,7 @@ func (r Reader) SigningKeys(ctx context.Context, repositoryID int64) ([]repo.Key
 func (r Reader) KeylessRepository(ctx context.Context, waiting bool) (repo.Repository, error) {
 	query := `SELECT ` + repositoryColumns + ` FROM ` + repositoryTables + ` WHERE NOT EXISTS (SELECT 1 FROM keys k WHERE k.repository_id = r.id AND k.active)`
 	if waiting {
-		query += ` AND r.id IN (SELECT s.repository_id FROM scopes s WHERE s.id IN (SELECT scope_id FROM changes))`
+		query += ` AND EXISTS (SELECT 1 FROM scopes s WHERE s.repository_id = r.id AND EXISTS (SELECT 1 FROM changes c WHERE c.scope_id = s.id))`
 	}
 	v, err := scanRepository(r.q.QueryRowContext(ctx, query+` ORDER BY r.id LIMIT 1`))
 	return v, found(err, "repository without a key")

@@ -56,6 +56,27 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestWaitingPlans looks how SQLite finds what is to be published: no walk through
+// the changes that wait, nor through all scopes.
+func TestWaitingPlans(t *testing.T) {
+	d, err := Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, q := range waitingQueries(Timing{}) {
+		plan := explain(t, d, q[0].(string), q[1:])
+		for _, walk := range []string{"SCAN changes", "SCAN c", "SCAN scopes"} {
+			if strings.Contains(plan+";", walk+";") || strings.Contains(plan, walk+" ") {
+				t.Errorf("%s is found by %s", name, plan)
+			}
+		}
+	}
+}
+
 // explain returns the steps of SQLite's plan for query.
 func explain(t *testing.T, d *DB, query string, args []any) string {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -173,15 +174,16 @@ func (r Reader) Backlog(ctx context.Context) (int64, time.Time, error) {
 	return n, fromMillis(oldest.Int64), nil
 }
 
+const rebuilds = `SELECT EXISTS (SELECT 1 FROM changes WHERE scope_id = $1 AND kind = 'rebuild')`
+
 // Rebuilds reports whether everything of a scope waits to be rendered from the
 // rows.
 func (r Reader) Rebuilds(ctx context.Context, scopeID int64) (bool, error) {
-	var rebuilds bool
-	err := r.q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM changes WHERE scope_id = $1 AND kind = 'rebuild')`, scopeID).Scan(&rebuilds)
-	if err != nil {
+	var yes bool
+	if err := r.q.QueryRowContext(ctx, rebuilds, scopeID).Scan(&yes); err != nil {
 		return false, fmt.Errorf("look for changes of scope %d: %w", scopeID, err)
 	}
-	return rebuilds, nil
+	return yes, nil
 }
 
 // LostPackages lists the packages that wait to be published, or to be taken
@@ -237,43 +239,65 @@ func (t Timing) times() []any {
 // takes long, so nobody holds a lease while one is made.
 const keyed = `EXISTS (SELECT 1 FROM keys WHERE keys.repository_id = scopes.repository_id AND keys.active)`
 
+// maxWaiting is how many scopes with changes are looked at to find the next one.
+const maxWaiting = 200
+
+// waiting is the beginning of a query: the scopes that have changes, or maxWaiting
+// of them from a place on that the parameter $4 says, from 0 to 1. It steps from
+// scope to scope through the index, and after the last one goes on with the first,
+// so that its cost does not grow with what waits. The places are random, or scopes
+// that cannot be leased would hide the others for ever.
+var waiting = fmt.Sprintf(`
+	WITH RECURSIVE around (scope_id) AS (
+		SELECT min(scope_id) FROM changes WHERE scope_id >= (
+			SELECT min(scope_id) + CAST(CAST($4 AS DOUBLE PRECISION) * (max(scope_id) - min(scope_id)) AS BIGINT)
+			FROM (SELECT (SELECT min(scope_id) FROM changes) AS scope_id UNION ALL SELECT max(scope_id) FROM changes) AS ends)
+		UNION
+		SELECT coalesce((SELECT min(c.scope_id) FROM changes c WHERE c.scope_id > around.scope_id), (SELECT min(c.scope_id) FROM changes c))
+		FROM around WHERE around.scope_id IS NOT NULL
+	), waiting AS (
+		SELECT scope_id FROM around LIMIT %d
+	)`, maxWaiting)
+
+var nextDue = waiting + `
+	SELECT min(CASE WHEN ` + canLease + ` THEN 0 WHEN not_before > lease_until THEN not_before ELSE lease_until END)
+	FROM waiting CROSS JOIN scopes WHERE scopes.id = waiting.scope_id AND ` + keyed
+
 // NextDue is how long it takes until the next scope can be leased: 0 if one can
-// be now. ok is false if nothing waits.
+// be now. ok is false if nothing waits. Of very many scopes it looks at some.
 func (r Reader) NextDue(ctx context.Context, t Timing) (rest time.Duration, ok bool, err error) {
 	var ms sql.NullInt64
-	err = r.q.QueryRowContext(ctx, `
-		SELECT min(CASE WHEN `+canLease+` THEN 0 WHEN not_before > lease_until THEN not_before ELSE lease_until END)
-		FROM scopes WHERE id IN (SELECT scope_id FROM changes) AND `+keyed, t.times()...).Scan(&ms)
-	if err != nil {
+	if err := r.q.QueryRowContext(ctx, nextDue, append(t.times(), rand.Float64())...).Scan(&ms); err != nil {
 		return 0, false, fmt.Errorf("look for scopes to publish: %w", err)
 	}
 	return max(0, fromMillis(ms.Int64).Sub(t.Now)), ms.Valid, nil
 }
 
+var leaseScope = waiting + `, oldest AS (
+		SELECT scope_id, (SELECT min(c.id) FROM changes c WHERE c.scope_id = waiting.scope_id) AS first FROM waiting WHERE scope_id IS NOT NULL
+	), due AS (
+		SELECT scopes.id, scopes.repository_id, oldest.first, (SELECT CASE WHEN c.created_at > $1 THEN 0 ELSE c.created_at END FROM changes c WHERE c.id = oldest.first) AS came
+		FROM oldest CROSS JOIN scopes WHERE scopes.id = oldest.scope_id AND ` + canLease + ` AND ` + keyed + `
+	), served AS (
+		SELECT repository_id, max(CASE WHEN published_at > $1 THEN 0 ELSE published_at END) AS at FROM scopes WHERE repository_id IN (SELECT repository_id FROM due) GROUP BY repository_id
+	), turns AS (
+		SELECT due.id, due.first, CASE WHEN came > at THEN came ELSE at END AS turn FROM due JOIN served ON served.repository_id = due.repository_id
+	)
+	UPDATE scopes SET lease = $5, lease_until = $2
+	WHERE id = (SELECT id FROM turns ORDER BY turn, first LIMIT 1) AND ` + canLease + `
+	RETURNING `
+
 // LeaseScope takes the lease of a scope that has changes, whose pause is over
 // and which nobody publishes. repo.ErrNotFound means there is none.
 //
-// The scope whose oldest change has waited for longest comes first, and a
+// Of the scopes that are looked at, all unless very many wait, the
+// one whose oldest change has waited for longest comes first, and a
 // repository that was published meanwhile counts as if its changes had come
-// then: so one with many scopes does not hold up the others.
+// then: so one with many scopes does not hold up the others. A time ahead of the
+// clock was set by a clock that was wrong. It counts as long ago, or the scope would
+// be the last one until the clock gets there.
 func (t *Tx) LeaseScope(ctx context.Context, lease string, now Timing) (ScopeState, error) {
-	v, err := scanScope(t.q.QueryRowContext(ctx, `
-		WITH waiting AS (
-			SELECT scope_id, min(id) AS first FROM changes GROUP BY scope_id
-		), due AS (
-			SELECT scopes.id, scopes.repository_id, waiting.first, CASE WHEN changes.created_at > $1 THEN $1 ELSE changes.created_at END AS came
-			FROM waiting JOIN scopes ON scopes.id = waiting.scope_id JOIN changes ON changes.id = waiting.first
-			WHERE `+canLease+` AND `+keyed+`
-		), served AS (
-			SELECT repository_id, CASE WHEN max(published_at) > $1 THEN $1 ELSE max(published_at) END AS at
-			FROM scopes WHERE repository_id IN (SELECT repository_id FROM due) GROUP BY repository_id
-		)
-		UPDATE scopes SET lease = $4, lease_until = $2
-		WHERE id = (
-			SELECT due.id FROM due JOIN served ON served.repository_id = due.repository_id
-			ORDER BY CASE WHEN due.came > served.at THEN due.came ELSE served.at END, due.first LIMIT 1)
-		AND `+canLease+`
-		RETURNING `+strings.ReplaceAll(scopeColumns, "s.", ""), append(now.times(), lease)...))
+	v, err := scanScope(t.q.QueryRowContext(ctx, leaseScope+strings.ReplaceAll(scopeColumns, "s.", ""), append(now.times(), rand.Float64(), lease)...))
 	return v, found(err, "scope to publish")
 }
 
@@ -348,15 +372,6 @@ func (r Reader) OriginOf(ctx context.Context, repositoryID int64) (string, error
 func (t *Tx) SetOrigin(ctx context.Context, repositoryID int64, origin string) ([]int64, error) {
 	scan := func(s scanner) (id int64, err error) { err = s.Scan(&id); return id, err }
 	return collect(ctx, t.q, "scopes", scan, `UPDATE scopes SET origin = $2 WHERE repository_id = $1 AND generation > 0 AND origin <> $2 RETURNING id`, repositoryID, origin)
-}
-
-// ForgetOrigin makes a scope one that a program before schema version 5
-// published.
-func (t *Tx) ForgetOrigin(ctx context.Context, scopeID int64) error {
-	if _, err := t.q.ExecContext(ctx, `UPDATE scopes SET origin = '' WHERE id = $1`, scopeID); err != nil {
-		return fmt.Errorf("forget the origin of scope %d: %w", scopeID, err)
-	}
-	return nil
 }
 
 // MovedScopes lists the scopes of a format whose documents have links of another

@@ -2,6 +2,8 @@ package publish_test
 
 import (
 	"context"
+	"database/sql"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -199,12 +201,26 @@ func TestOriginStays(t *testing.T) {
 // TestOriginOfOlderProgram has a scope that was published before origins were
 // recorded: what clients have seen counts.
 func TestOriginOfOlderProgram(t *testing.T) {
-	s := newSystem(t, dbtest.SQLite(t))
+	path := filepath.Join(t.TempDir(), "test.db")
+	d, err := db.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := newSystem(t, d)
 	w := s.worker(s.blobs)
 	setClock(w, hurried())
 	s.mustPush(one, "a", "1", "x86")
 	s.settle(w)
-	if err := s.db.Update(t.Context(), func(tx *db.Tx) error { return tx.ForgetOrigin(t.Context(), s.scope(one).ID) }); err != nil {
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.ExecContext(t.Context(), `UPDATE scopes SET origin = ''`); err != nil {
 		t.Fatal(err)
 	}
 	w.Origin = "elsewhere.example.com"

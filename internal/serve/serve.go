@@ -67,7 +67,7 @@ func Handler(n *node.Node) http.Handler {
 			URL: c.ExternalURL, Now: time.Now, Forget: n.Auth.Forget,
 		},
 		Ready: func(ctx context.Context) error {
-			_, _, err := n.DB.Backlog(ctx)
+			_, err := n.DB.StorageIdentity(ctx) // one row, however much waits
 			return err
 		},
 	}
