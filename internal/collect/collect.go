@@ -22,12 +22,22 @@ import (
 const (
 	// batch is how many rows one transaction takes.
 	batch = 500
-	// orphanAge is the age of an object without a row that no upload or
-	// publication still under way can have made.
+	// orphanAge is for how long sweeps must have found an object without a row
+	// until no upload or publication still under way can have made it.
 	orphanAge = 48 * time.Hour
+	// sweepInterval is how often objects without a row are looked for.
+	sweepInterval = 24 * time.Hour
+	// step bounds how far the grace clock moves at once. What happens in between
+	// is taken for older than it is by that much, so it is added to every grace time.
+	step = 2 * time.Minute
 )
 
 // Collector removes. Its fields must not change once it is used.
+//
+// Nothing that it does depends on the time of day: grace times are counted by the
+// grace clock (db.Tx.MoveGraceClock), which goes on while a server runs. A clock
+// that is a year ahead, even when the server starts, removes nothing early; a
+// server that was off for a year keeps what was not needed for its grace time more.
 type Collector struct {
 	DB    *db.DB
 	Blobs blob.Store
@@ -40,10 +50,6 @@ type Collector struct {
 	Log          *slog.Logger
 	// Now is the clock of this machine.
 	Now func() time.Time
-	// Clock is the clock that ages are told by; nil means db.Reader.Clock. It is
-	// that of PostgreSQL where nodes share it, so that a node whose own clock is
-	// ahead removes nothing early.
-	Clock func(ctx context.Context, r db.Reader) (time.Time, error)
 }
 
 // Removed counts what was removed.
@@ -51,27 +57,30 @@ type Removed struct {
 	Files, Segments, Packages, Blobs, Orphans int
 }
 
-// Run collects until the context ends: rows every interval, orphans once in a
-// day and after the first interval.
+// Run collects until the context ends: rows every interval, orphans after the
+// first interval and then once in a day.
 func (c *Collector) Run(ctx context.Context, interval time.Duration) {
-	ticker := time.NewTicker(interval)
+	ticker := time.NewTicker(min(interval, step/2))
 	defer ticker.Stop()
-	var swept time.Time
-	var watch watch
-	started := time.Now()
+	moved := time.Now()
+	collected, swept := moved, moved.Add(-sweepInterval)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if ahead := watch.ahead(c.Now(), time.Since(started)); ahead > 0 {
-			c.Log.WarnContext(ctx, "no garbage is collected, because the clock was set ahead: if it is right now, restart the server, or wait", "ahead", ahead, "wait", orphanAge)
-			continue
+		err := c.Move(ctx, time.Since(moved))
+		if err == nil {
+			moved = time.Now()
 		}
-		removed, err := c.Collect(ctx)
-		if err == nil && c.Now().Sub(swept) > 24*time.Hour {
-			swept = c.Now()
+		var removed Removed
+		if err == nil && time.Since(collected) >= interval {
+			collected = time.Now()
+			removed, err = c.Collect(ctx)
+		}
+		if err == nil && collected.Sub(swept) >= sweepInterval {
+			swept = collected
 			removed.Orphans, err = c.Sweep(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -84,11 +93,23 @@ func (c *Collector) Run(ctx context.Context, interval time.Duration) {
 	}
 }
 
-func (c *Collector) clock(ctx context.Context, r db.Reader) (time.Time, error) {
-	if c.Clock != nil {
-		return c.Clock(ctx, r)
-	}
-	return r.Clock(ctx, c.Now())
+// Move moves the grace clock on, by no more than the caller has run since it did
+// so last.
+func (c *Collector) Move(ctx context.Context, ran time.Duration) error {
+	return c.DB.Update(ctx, func(tx *db.Tx) error {
+		now, err := tx.Clock(ctx, c.Now())
+		if err != nil {
+			return err
+		}
+		return tx.MoveGraceClock(ctx, now, min(ran, step))
+	})
+}
+
+// before is the time by the grace clock before which something must have become
+// needless for its grace time to be over.
+func before(ctx context.Context, r db.Reader, grace time.Duration) (time.Time, error) {
+	now, err := r.GraceTime(ctx)
+	return now.Add(-grace - step), err
 }
 
 // Collect removes what is due.
@@ -113,11 +134,11 @@ func (c *Collector) Collect(ctx context.Context) (r Removed, err error) {
 
 // files removes index files of old generations.
 func (c *Collector) files(ctx context.Context) (int, error) {
-	now, err := c.clock(ctx, c.DB.Reader)
+	limit, err := before(ctx, c.DB.Reader, c.IndexGrace)
 	if err != nil {
 		return 0, err
 	}
-	files, err := c.DB.RetiredFiles(ctx, now.Add(-c.IndexGrace), batch)
+	files, err := c.DB.RetiredFiles(ctx, limit, batch)
 	if err != nil || len(files) == 0 {
 		return 0, err
 	}
@@ -141,11 +162,11 @@ func (c *Collector) files(ctx context.Context) (int, error) {
 
 // segments removes segments that only old generations have.
 func (c *Collector) segments(ctx context.Context) (int, error) {
-	now, err := c.clock(ctx, c.DB.Reader)
+	limit, err := before(ctx, c.DB.Reader, c.IndexGrace)
 	if err != nil {
 		return 0, err
 	}
-	segments, err := c.DB.RetiredSegments(ctx, now.Add(-c.IndexGrace), batch)
+	segments, err := c.DB.RetiredSegments(ctx, limit, batch)
 	if err != nil || len(segments) == 0 {
 		return 0, err
 	}
@@ -176,11 +197,11 @@ func (c *Collector) remove(ctx context.Context, key string) error {
 // packages forgets deleted packages and dooms bytes that nobody refers to now.
 func (c *Collector) packages(ctx context.Context) (n int, err error) {
 	err = c.DB.Update(ctx, func(tx *db.Tx) error {
-		now, err := c.clock(ctx, tx.Reader)
+		limit, err := before(ctx, tx.Reader, c.PackageGrace)
 		if err != nil {
 			return err
 		}
-		n, err = tx.ForgetPackages(ctx, now.Add(-c.PackageGrace), batch, now)
+		n, err = tx.ForgetPackages(ctx, limit, batch)
 		return err
 	})
 	return n, err
@@ -191,11 +212,11 @@ func (c *Collector) packages(ctx context.Context) (n int, err error) {
 func (c *Collector) blobs(ctx context.Context) (n int, err error) {
 	err = c.DB.Update(ctx, func(tx *db.Tx) error {
 		n = 0
-		now, err := c.clock(ctx, tx.Reader)
+		limit, err := before(ctx, tx.Reader, c.PackageGrace)
 		if err != nil {
 			return err
 		}
-		blobs, err := tx.DoomedBlobs(ctx, now.Add(-c.PackageGrace), batch)
+		blobs, err := tx.DoomedBlobs(ctx, limit, batch)
 		if err != nil {
 			return err
 		}
@@ -213,11 +234,12 @@ func (c *Collector) blobs(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// Sweep finds old objects that no row refers to. Those of publications are
-// removed: their names are never used again. Package files are given a doomed
-// row and go the way of all others, because an upload may claim them.
+// Sweep finds objects that no row refers to, and have been without one since a
+// sweep long ago. Those of publications are removed: their names are never used
+// again. Package files are given a doomed row and go the way of all others,
+// because an upload may claim them.
 func (c *Collector) Sweep(ctx context.Context) (n int, err error) {
-	now, err := c.clock(ctx, c.DB.Reader)
+	began, err := c.DB.GraceTime(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -225,7 +247,7 @@ func (c *Collector) Sweep(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if now.Sub(info.ModTime) < orphanAge || info.Key == blob.IdentityKey {
+		if info.Key == blob.IdentityKey {
 			continue
 		}
 		used, err := c.DB.ObjectInUse(ctx, info.Key)
@@ -235,25 +257,38 @@ func (c *Collector) Sweep(ctx context.Context) (n int, err error) {
 		if used {
 			continue
 		}
-		if err := c.orphan(ctx, info); err != nil {
+		removed, err := c.orphan(ctx, info.Key, began)
+		if err != nil {
 			return n, fmt.Errorf("remove the orphan %s: %w", info.Key, err)
 		}
-		n++
+		if removed {
+			n++
+		}
 	}
-	return n, nil
+	return n, c.DB.Update(ctx, func(tx *db.Tx) error { return tx.ForgetOrphans(ctx, began) })
 }
 
-func (c *Collector) orphan(ctx context.Context, info blob.Info) error {
-	digest, ok := strings.CutPrefix(info.Key, "packages/")
-	if !ok {
-		return c.Blobs.Delete(ctx, info.Key)
-	}
-	digest, name, _ := strings.Cut(digest, "/")
-	return c.DB.Update(ctx, func(tx *db.Tx) error {
-		now, err := c.clock(ctx, tx.Reader)
+// orphan removes an object without a row, or has it removed, if that is what it
+// was for long enough.
+func (c *Collector) orphan(ctx context.Context, key string, sweep time.Time) (removed bool, err error) {
+	digest, isPackage := strings.CutPrefix(key, "packages/")
+	err = c.DB.Update(ctx, func(tx *db.Tx) error {
+		found, err := tx.NoteOrphan(ctx, key, sweep)
 		if err != nil {
 			return err
 		}
-		return tx.AdoptOrphan(ctx, digest, name, info.Key, now)
+		if removed = sweep.Sub(found) >= orphanAge+step; !removed || !isPackage {
+			return nil
+		}
+		now, err := tx.Clock(ctx, c.Now())
+		if err != nil {
+			return err
+		}
+		digest, name, _ := strings.Cut(digest, "/")
+		return tx.AdoptOrphan(ctx, digest, name, key, now)
 	})
+	if err != nil || !removed || isPackage {
+		return removed, err
+	}
+	return true, c.Blobs.Delete(ctx, key)
 }

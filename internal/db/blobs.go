@@ -78,7 +78,7 @@ func (r Reader) BorrowedBlobs(ctx context.Context, after Blob, limit int) ([]Blo
 // another name has that object, or the blob has got one meanwhile. The object
 // that it borrowed is not collected before another grace time has passed:
 // clients may be on the way to it.
-func (t *Tx) OwnBlob(ctx context.Context, b Blob, object string, now time.Time) (bool, error) {
+func (t *Tx) OwnBlob(ctx context.Context, b Blob, object string) (bool, error) {
 	res, err := t.q.ExecContext(ctx, `
 		UPDATE blobs SET object = $3, borrowed = FALSE WHERE sha256 = $1 AND name = $2 AND borrowed
 			AND NOT EXISTS (SELECT 1 FROM blobs o WHERE o.object = $3 AND NOT o.borrowed)`, b.SHA256, b.Name, object)
@@ -89,7 +89,7 @@ func (t *Tx) OwnBlob(ctx context.Context, b Blob, object string, now time.Time) 
 	if err != nil || n == 0 {
 		return false, err
 	}
-	if _, err := t.q.ExecContext(ctx, `UPDATE blobs SET doomed_at = $2 WHERE object = $1 AND doomed_at IS NOT NULL`, b.Object, millis(now)); err != nil {
+	if _, err := t.q.ExecContext(ctx, `UPDATE blobs SET doomed_at = `+graceTime+` WHERE object = $1 AND doomed_at IS NOT NULL`, b.Object); err != nil {
 		return false, fmt.Errorf("keep %s for a while: %w", b.Object, err)
 	}
 	return true, nil
@@ -101,7 +101,7 @@ func (t *Tx) OwnBlob(ctx context.Context, b Blob, object string, now time.Time) 
 func (t *Tx) AdoptOrphan(ctx context.Context, sha256, name, object string, now time.Time) error {
 	_, err := t.q.ExecContext(ctx, `
 		INSERT INTO blobs (sha256, name, object, borrowed, size, md5, sha1, sha512, created_at, doomed_at)
-		VALUES ($1, CASE WHEN EXISTS (SELECT 1 FROM blobs WHERE sha256 = $1 AND name = $2) THEN '/' || $2 ELSE $2 END, $3, FALSE, 0, '', '', '', $4, $4)
+		VALUES ($1, CASE WHEN EXISTS (SELECT 1 FROM blobs WHERE sha256 = $1 AND name = $2) THEN '/' || $2 ELSE $2 END, $3, FALSE, 0, '', '', '', $4, `+graceTime+`)
 		ON CONFLICT DO NOTHING`, sha256, name, object, millis(now))
 	if err != nil {
 		return fmt.Errorf("adopt the orphan %s: %w", object, err)

@@ -80,7 +80,7 @@ func (r Reader) FileByObject(ctx context.Context, key string) (File, error) {
 // ReplaceFile puts a file into a new generation, instead of the one with its
 // path that is live.
 func (t *Tx) ReplaceFile(ctx context.Context, f File) error {
-	if err := t.RetireFile(ctx, f.ScopeID, f.Path, f.Generation, f.CreatedAt); err != nil {
+	if err := t.RetireFile(ctx, f.ScopeID, f.Path, f.Generation); err != nil {
 		return err
 	}
 	document := sql.NullInt64{Int64: f.DocumentID, Valid: f.DocumentID != 0}
@@ -105,9 +105,9 @@ func (t *Tx) SetFileObject(ctx context.Context, id int64, object string) error {
 }
 
 // RetireFile takes the live file with a path out of a new generation.
-func (t *Tx) RetireFile(ctx context.Context, scopeID int64, path string, generation int64, now time.Time) error {
-	_, err := t.q.ExecContext(ctx, `UPDATE files SET retired = $3, retired_at = $4 WHERE scope_id = $1 AND path = $2 AND retired IS NULL`,
-		scopeID, path, generation, millis(now))
+func (t *Tx) RetireFile(ctx context.Context, scopeID int64, path string, generation int64) error {
+	_, err := t.q.ExecContext(ctx, `UPDATE files SET retired = $3, retired_at = `+graceTime+` WHERE scope_id = $1 AND path = $2 AND retired IS NULL`,
+		scopeID, path, generation)
 	if err != nil {
 		return fmt.Errorf("retire file %s: %w", path, err)
 	}

@@ -115,11 +115,11 @@ func (r Reader) LiveSegments(ctx context.Context, documentID, id int64) ([]index
 }
 
 // ApplyOutcome records the segments of a document in a new generation.
-func (t *Tx) ApplyOutcome(ctx context.Context, documentID, generation int64, o *index.Outcome, now time.Time) error {
+func (t *Tx) ApplyOutcome(ctx context.Context, documentID, generation int64, o *index.Outcome) error {
 	for _, first := range o.Retired {
 		_, err := t.q.ExecContext(ctx, `
-			UPDATE segments SET retired = $3, retired_at = $4, state_plain = NULL, state_gzip = NULL, state_zstd = NULL
-			WHERE document_id = $1 AND first = $2 AND retired IS NULL`, documentID, first, generation, millis(now))
+			UPDATE segments SET retired = $3, retired_at = `+graceTime+`, state_plain = NULL, state_gzip = NULL, state_zstd = NULL
+			WHERE document_id = $1 AND first = $2 AND retired IS NULL`, documentID, first, generation)
 		if err != nil {
 			return fmt.Errorf("retire segment %d of document %d: %w", first, documentID, err)
 		}
@@ -204,8 +204,8 @@ func (t *Tx) MarkUnlisted(ctx context.Context, ids []int64) error {
 }
 
 // MarkRetired notes that the live generation lists packages no more.
-func (t *Tx) MarkRetired(ctx context.Context, ids []int64, now time.Time) error {
-	return t.each(ctx, "mark packages as retired", `UPDATE packages SET retired_at = $1 WHERE retired_at IS NULL AND id`, ids, millis(now))
+func (t *Tx) MarkRetired(ctx context.Context, ids []int64) error {
+	return t.each(ctx, "mark packages as retired", `UPDATE packages SET retired_at = `+graceTime+` WHERE retired_at IS NULL AND id`, ids)
 }
 
 // batches are how many ids statements take at once, so that there are few

@@ -292,7 +292,7 @@ func (g *generation) flip(ctx context.Context, tx *db.Tx) error {
 		if d.outcome == nil {
 			continue
 		}
-		if err := tx.ApplyOutcome(ctx, d.row.ID, g.number, d.outcome, g.now); err != nil {
+		if err := tx.ApplyOutcome(ctx, d.row.ID, g.number, d.outcome); err != nil {
 			return err
 		}
 		if err := tx.UpdateDocument(ctx, d.row); err != nil {
@@ -305,7 +305,7 @@ func (g *generation) flip(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	for _, path := range g.gone {
-		if err := tx.RetireFile(ctx, g.scope.ID, path, g.number, g.now); err != nil {
+		if err := tx.RetireFile(ctx, g.scope.ID, path, g.number); err != nil {
 			return err
 		}
 	}
@@ -361,7 +361,7 @@ func (g *generation) finish(ctx context.Context, tx *db.Tx) error {
 	if err := tx.MarkUnlisted(ctx, unlisted); err != nil {
 		return err
 	}
-	if err := tx.MarkRetired(ctx, gone, g.now); err != nil {
+	if err := tx.MarkRetired(ctx, gone); err != nil {
 		return err
 	}
 	return tx.FinishChanges(ctx, finished)

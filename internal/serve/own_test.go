@@ -215,9 +215,7 @@ func testOwnObjects(t *testing.T, c *config.Config) {
 			}
 		}
 	})
-	now := time.Now()
 	collector := collect.Collector{DB: n.DB, Blobs: n.Blobs, IndexGrace: time.Hour, PackageGrace: time.Hour, Log: n.Log, Now: time.Now}
-	collector.Clock = func(context.Context, db.Reader) (time.Time, error) { return now, nil }
 	tidy := func() {
 		t.Helper()
 		if _, err := collector.Sweep(t.Context()); err != nil {
@@ -254,8 +252,12 @@ func testOwnObjects(t *testing.T, c *config.Config) {
 	close(stop)
 	wg.Wait()
 	// The objects that were left are found, doomed, and removed.
+	now := time.Now()
 	for _, wait := range []time.Duration{3 * 24 * time.Hour, 2 * time.Hour} {
 		now = now.Add(wait)
+		if err := n.DB.Update(t.Context(), func(tx *db.Tx) error { return tx.MoveGraceClock(t.Context(), now, wait) }); err != nil {
+			t.Fatal(err)
+		}
 		tidy()
 	}
 	objects := 0

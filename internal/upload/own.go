@@ -74,7 +74,7 @@ func (u *Uploader) own(ctx context.Context, b db.Blob) (done bool, err error) {
 		return false, fmt.Errorf("store %s as %s: %w", b.Object, b.Name, err)
 	}
 	err = u.DB.Update(ctx, func(tx *db.Tx) error {
-		done, err = tx.OwnBlob(ctx, b, key, u.Now())
+		done, err = tx.OwnBlob(ctx, b, key)
 		return err
 	})
 	return done, err
