@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"packagecloud/internal/clock"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
 )
@@ -39,7 +39,7 @@ do not apply any more.`,
 					return err
 				}
 				for _, id := range changed {
-					if err := tx.AddChange(cmd.Context(), id, db.Refresh, 0, time.Now()); err != nil {
+					if err := tx.AddChange(cmd.Context(), id, db.Refresh, 0, clock.Now()); err != nil {
 						return err
 					}
 				}

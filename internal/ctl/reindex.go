@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"packagecloud/internal/clock"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
 	"packagecloud/internal/printable"
@@ -84,7 +85,7 @@ func order(ctx context.Context, d *db.DB) (left, total int, err error) {
 		}
 		left = total
 		for _, s := range scopes {
-			if err := tx.AddChange(ctx, s.ID, db.Rebuild, 0, time.Now()); err != nil {
+			if err := tx.AddChange(ctx, s.ID, db.Rebuild, 0, clock.Now()); err != nil {
 				return err
 			}
 		}

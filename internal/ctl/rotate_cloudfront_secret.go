@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"packagecloud/internal/clock"
 	"packagecloud/internal/config"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/provision"
@@ -33,7 +34,7 @@ again, until it says that the replacement is complete: it sees how far it is.
 It can be stopped at any moment and run again. The new secret is kept in the
 data folder, sealed to the master key, so run it on the same server each time.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd, time.Now()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd, clock.Now()) },
 	}
 	r.planFlag(c)
 	c.Flags().BoolVar(&r.now, "now", false, "do not wait for a day before the former secret is taken from the edges, as when it leaked: its links end")

@@ -11,7 +11,6 @@ import (
 	"net/mail"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/clock"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
 	"packagecloud/internal/printable"
@@ -167,13 +167,13 @@ func loadUser(ctx context.Context, tx *db.Tx, s auth.Sealer, u listedUser) (toke
 	case missing && u.Action == "delete":
 		return "", nil
 	case u.Action == "delete":
-		return "", tx.DisableUser(ctx, account.ID, auth.Hash(rand.Text()), time.Now())
+		return "", tx.DisableUser(ctx, account.ID, auth.Hash(rand.Text()), clock.Now())
 	case missing:
 		// One that is there was made when its name was free.
 		if err := repo.ValidateUserName(u.Name); err != nil {
 			return "", err
 		}
-		account = db.Account{User: repo.User{Name: u.Name, Email: u.Email, CreatedAt: time.Now()}, PasswordHash: u.Password}
+		account = db.Account{User: repo.User{Name: u.Name, Email: u.Email, CreatedAt: clock.Now()}, PasswordHash: u.Password}
 		if token, err = auth.CreateUser(ctx, tx, s, &account); err != nil {
 			return "", err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"packagecloud/internal/clock"
 	"packagecloud/internal/db"
 	"packagecloud/internal/repo"
 	"packagecloud/internal/sign"
@@ -149,7 +150,7 @@ func (r *Ring) seal(rp repo.Repository, k *sign.Key) (repo.Key, error) {
 	}
 	return repo.Key{
 		RepositoryID: rp.ID, Type: repo.RepositoryKey, Name: sign.Name(rp, k.Fingerprint()), Fingerprint: k.Fingerprint(),
-		Public: k.PublicKey(), Sealed: sealed, CreatedAt: time.Now(),
+		Public: k.PublicKey(), Sealed: sealed, CreatedAt: clock.Now(),
 	}, nil
 }
 
@@ -189,7 +190,7 @@ func (r *Ring) Retire(ctx context.Context, rp repo.Repository) (ended []repo.Key
 		if err := tx.RetireKeys(ctx, rp.ID); err != nil {
 			return err
 		}
-		return signAnew(ctx, tx, rp, time.Now())
+		return signAnew(ctx, tx, rp, clock.Now())
 	})
 	return ended, err
 }

@@ -13,12 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"packagecloud/internal/auth"
 	"packagecloud/internal/blob"
 	"packagecloud/internal/blob/fileblob"
 	"packagecloud/internal/blob/s3blob"
+	"packagecloud/internal/clock"
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/distro"
@@ -82,11 +82,11 @@ func Open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Node, err
 	n.Auth = auth.New(n.DB)
 	n.Keys = keyring.New(n.DB, n.Sealer, sign.Algorithm(c.SigningKeyAlgorithm))
 	n.Worker = &publish.Worker{
-		DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, Origin: c.ExternalURL.Host, URL: c.ExternalURL.String(), Log: log, Now: time.Now,
+		DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, Origin: c.ExternalURL.Host, URL: c.ExternalURL.String(), Log: log, Now: clock.Now,
 		Signer:  func(ctx context.Context, r repo.Repository) (publish.Signer, error) { return n.Keys.Signers(ctx, r) },
 		MakeKey: n.Keys.MakeOne,
 	}
-	n.Uploader = &upload.Uploader{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, MaxSize: c.MaxUploadSize, Parallel: c.ParallelUploads, Recorded: n.Worker.Wake, Now: time.Now}
+	n.Uploader = &upload.Uploader{DB: n.DB, Blobs: n.Blobs, Formats: n.Formats, MaxSize: c.MaxUploadSize, Parallel: c.ParallelUploads, Recorded: n.Worker.Wake, Now: clock.Now}
 	return n, nil
 }
 

@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"time"
 
 	"packagecloud/internal/auth"
+	"packagecloud/internal/clock"
 	"packagecloud/internal/db"
 	"packagecloud/internal/node"
 	"packagecloud/internal/repo"
@@ -38,7 +38,7 @@ func firstStart(ctx context.Context, n *node.Node) (*quickStart, error) {
 	var token string
 	err = n.DB.Update(ctx, func(tx *db.Tx) (err error) {
 		account := &db.Account{User: administrator}
-		account.CreatedAt = time.Now()
+		account.CreatedAt = clock.Now()
 		token, err = auth.CreateUser(ctx, tx, n.Sealer, account)
 		return err
 	})

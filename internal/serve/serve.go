@@ -19,6 +19,7 @@ import (
 
 	"packagecloud/internal/auth"
 	"packagecloud/internal/blob"
+	"packagecloud/internal/clock"
 	"packagecloud/internal/collect"
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
@@ -56,15 +57,15 @@ func Handler(n *node.Node) http.Handler {
 		Auth: n.Auth, Repositories: downloads, Log: n.Log, TrustedProxies: c.TrustedProxies,
 		API: api.New(api.API{
 			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Passwords: passwords, Uploader: n.Uploader, Publisher: n.Worker, Keys: n.Keys,
-			Catalog: func() api.Catalog { return n.Catalog() }, URL: c.ExternalURL, Log: n.Log, Now: time.Now,
+			Catalog: func() api.Catalog { return n.Catalog() }, URL: c.ExternalURL, Log: n.Log, Now: clock.Now,
 		}),
 		Uploads: &native.Handler{
-			DB: n.DB, Auth: n.Auth, Passwords: passwords, Uploader: n.Uploader, Publisher: n.Worker, Formats: n.Formats, Log: n.Log, Now: time.Now,
+			DB: n.DB, Auth: n.Auth, Passwords: passwords, Uploader: n.Uploader, Publisher: n.Worker, Formats: n.Formats, Log: n.Log, Now: clock.Now,
 			Catalog: func() native.Catalog { return n.Catalog() }, URL: c.ExternalURL,
 		},
 		Install: &install.Handler{
 			DB: n.DB, Auth: n.Auth, Sealer: n.Sealer, Catalog: func() install.Catalog { return n.Catalog() },
-			URL: c.ExternalURL, Now: time.Now, Forget: n.Auth.Forget,
+			URL: c.ExternalURL, Now: clock.Now, Forget: n.Auth.Forget,
 		},
 		Ready: func(ctx context.Context) error {
 			_, err := n.DB.StorageIdentity(ctx) // one row, however much waits
@@ -121,7 +122,7 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 	wg.Go(func() { n.Worker.Run(background, c.IndexWorkers) })
 	wg.Go(func() {
 		collector := collect.Collector{
-			DB: n.DB, Blobs: n.Blobs, IndexGrace: c.IndexGracePeriod, PackageGrace: c.PackageGracePeriod, Log: n.Log, Now: time.Now,
+			DB: n.DB, Blobs: n.Blobs, IndexGrace: c.IndexGracePeriod, PackageGrace: c.PackageGracePeriod, Log: n.Log, Now: clock.Now,
 		}
 		collector.Run(background, collectInterval)
 	})

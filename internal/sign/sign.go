@@ -20,6 +20,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
+	"packagecloud/internal/clock"
 	"packagecloud/internal/repo"
 )
 
@@ -64,7 +65,7 @@ const backdated = 7 * 24 * time.Hour
 // Generate makes a key that never expires. name is shown to people who are
 // asked to trust it.
 func Generate(a Algorithm, name string) (*Key, error) {
-	made := time.Now().Add(-backdated)
+	made := clock.Now().Add(-backdated)
 	c := config(made)
 	entity, err := generate(a, name, c)
 	if err != nil {
@@ -171,10 +172,10 @@ func ParsePrivate(data []byte, passphrase Passphrase) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := k.Unfit(time.Now()); err != nil {
+	if err := k.Unfit(clock.Now()); err != nil {
 		return nil, fmt.Errorf("read private key: %w", err)
 	}
-	signing, _ := entity.SigningKey(time.Now())
+	signing, _ := entity.SigningKey(clock.Now())
 	if signing.PublicKey.Version != 4 {
 		return nil, fmt.Errorf("read private key: OpenPGP version %d keys are not understood by package managers: use a version 4 key", signing.PublicKey.Version)
 	}
@@ -221,7 +222,7 @@ func (k *Key) Expires() time.Time {
 	}
 	self, _ := k.entity.PrimarySelfSignature()
 	note(k.entity.PrimaryKey.CreationTime, self)
-	if signing, ok := k.entity.SigningKey(time.Now()); ok {
+	if signing, ok := k.entity.SigningKey(clock.Now()); ok {
 		note(signing.PublicKey.CreationTime, signing.SelfSignature)
 	}
 	return first
@@ -252,7 +253,7 @@ func isRSA(k *packet.PublicKey) bool {
 // Private is the private key in binary form, not encrypted.
 func (k *Key) Private() ([]byte, error) {
 	var b bytes.Buffer
-	if err := k.entity.SerializePrivateWithoutSigning(&b, config(time.Now())); err != nil {
+	if err := k.entity.SerializePrivateWithoutSigning(&b, config(clock.Now())); err != nil {
 		return nil, fmt.Errorf("write private key: %w", err)
 	}
 	return b.Bytes(), nil

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/clock"
 	"packagecloud/internal/db"
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
@@ -100,7 +101,7 @@ func (r *run) clock(ctx context.Context, reader db.Reader) (time.Time, error) {
 	if r.Clock != nil {
 		return r.Clock(ctx, reader)
 	}
-	return reader.Clock(ctx, time.Now())
+	return reader.Clock(ctx, clock.Now())
 }
 
 func (r *run) step() {
