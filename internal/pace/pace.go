@@ -31,6 +31,9 @@ const (
 	headTime = 10 * time.Second
 	// idleTime is how long a connection without a request is kept.
 	idleTime = 2 * time.Minute
+	// sendTime and takeTime are those of Limits, where it says nothing else.
+	sendTime = time.Minute
+	takeTime = 2 * time.Minute
 	// maxHead bounds the head of a request, in bytes.
 	maxHead = 32 << 10
 )
@@ -48,14 +51,14 @@ func (l Limits) send() time.Duration {
 	if l.Send > 0 {
 		return l.Send
 	}
-	return time.Minute
+	return sendTime
 }
 
 func (l Limits) take() time.Duration {
 	if l.Take > 0 {
 		return l.Take
 	}
-	return 2 * time.Minute
+	return takeTime
 }
 
 // NewServer makes a server that waits for nothing without end but for bodies and
@@ -66,8 +69,10 @@ func NewServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: headTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHead,
-		// A client that is gone without a word holds its streams otherwise.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Minute, PingTimeout: 15 * time.Second},
+		// The deadlines of handlers are those of their streams. A client that is gone
+		// without a word would hold the connection otherwise, and so would one that
+		// sends frames and reads none.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Minute, PingTimeout: 15 * time.Second, WriteByteTimeout: takeTime},
 	}
 }
 
