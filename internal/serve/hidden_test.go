@@ -14,6 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"packagecloud/internal/format"
+	"packagecloud/internal/format/deb/debtest"
+	"packagecloud/internal/format/npm/npmtest"
+	"packagecloud/internal/format/python/pytest"
+	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/serve/servetest"
 )
 
@@ -132,47 +136,52 @@ func strangers(t *testing.T, s *servetest.Server) map[string]string {
 		return r.Header.Get("Authorization")
 	}
 	unknown := strings.Repeat("0", 48)
+	revoked := revokedTokens(t, s)
 	return map[string]string{
 		"nobody": "", "nobody, by an empty name": basic("", ""), "another scheme": "Digest username=alice",
 		"a token that is none": basic("wrong", ""), "an unknown token": basic(unknown, ""), "an unknown token as the password": basic("__token__", unknown), "an unknown bearer": "Bearer " + unknown,
 		"the name of the owner": basic("alice", "secret"), "somebody else": basic(s.Stranger, "irrelevant"), "somebody else, as npm": "Bearer " + s.Stranger,
 		"a master token of another": basic(masters[0].Value, ""), "a read token of another": basic(reader, ""), "a bearer of another": "Bearer " + reader,
+		"a master token that was revoked": basic(revoked[0], ""), "a read token that was revoked": basic(revoked[1], ""), "a read token whose master was revoked": basic(revoked[2], ""),
+		"/priv/ and a token that is none": "wrong", "/priv/ and an unknown token": unknown, "/priv/ and the token of somebody else": s.Stranger, "/priv/ and a master token of another": masters[0].Value,
+		"/priv/ and a read token of another": reader, "/priv/ and a read token that was revoked": revoked[1],
 	}
 }
 
-// TestHiddenRepositories asks everything about a private repository, about one that
-// does not exist, and about one of an account that does not exist, as everybody who
-// has no right to it. The answers are the same to the byte.
+// revokedTokens are tokens of the private repository that do not count any more: a
+// master token, a read token, and a read token of the revoked master.
+func revokedTokens(t *testing.T, s *servetest.Server) [3]string {
+	t.Helper()
+	const masters = "/api/v1/repos/alice/private/master_tokens"
+	created := func(path string) (token struct {
+		ID    int64
+		Value string
+	}) {
+		if err := json.Unmarshal([]byte(s.Do(servetest.Request{Method: "POST", Path: path, User: s.Token}).Is(201).Body), &token); err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	kept, master := created(masters+"?master_token[name]=kept"), created(masters+"?master_token[name]=revoked")
+	below := created(fmt.Sprintf("%s/%d/read_tokens?read_token[name]=below", masters, master.ID))
+	read := created(fmt.Sprintf("%s/%d/read_tokens?read_token[name]=revoked", masters, kept.ID))
+	s.Do(servetest.Request{Path: "/alice/private/gpgkey", User: read.Value}).Is(200)
+	s.Do(servetest.Request{Method: "DELETE", Path: fmt.Sprintf("%s/%d", masters, master.ID), User: s.Token}).Is(204)
+	s.Do(servetest.Request{Method: "DELETE", Path: fmt.Sprintf("%s/%d/read_tokens/%d", masters, kept.ID, read.ID), User: s.Token}).Is(204)
+	return [3]string{master.Value, read.Value, below.Value}
+}
+
+// TestHiddenRepositories asks everything about a private repository that has packages,
+// about one that does not exist, and about one of an account that does not exist, as
+// everybody who has no right to it. The answers are the same to the byte.
 func TestHiddenRepositories(t *testing.T) {
 	s := servetest.Start(t, nil)
+	fill(t, s)
 	all := routes(t, s.Node.Formats)
+	all = slices.Concat(all, wrongMethods(all))
 	who := strangers(t, s)
-	ask := func(r route, repository, credentials string) servetest.Answer {
-		header := map[string]string{"Content-Type": "application/json"}
-		if credentials != "" {
-			header["Authorization"] = credentials
-		}
-		var body []byte
-		if r.open {
-			body = []byte(`{"name":"alice","password":"wrong"}`)
-		}
-		return s.Do(servetest.Request{Method: r.method, Path: strings.Replace(r.path, repositoryInPath, repository, 1), Header: header, Body: body})
-	}
 	for _, name := range slices.Sorted(maps.Keys(who)) {
-		t.Run(name, func(t *testing.T) {
-			for _, r := range slices.Concat(all, wrongMethods(all)) {
-				private := ask(r, "alice/private", who[name])
-				if want := refusalOf(r, name); !want[private.Status] || private.Status == 401 && private.Header.Get("WWW-Authenticate") == "" {
-					t.Errorf("%s: %d %v %s", private.What, private.Status, private.Header, private.Body)
-				}
-				for _, other := range []string{"alice/nothing", "nobody/private", "nobody/nothing"} {
-					none := ask(r, other, who[name])
-					if diff := cmp.Diff(seen(private), seen(none)); diff != "" {
-						t.Errorf("%s is told from %s:\n%s", private.What, none.What, diff)
-					}
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { hidden(t, s, all, name, who[name]) })
 	}
 	t.Run("whoever may", func(t *testing.T) {
 		for path, token := range map[string]string{"/alice/private/gpgkey": s.ReadToken, "/api/v1/repos/alice/private": s.Token, "/priv/" + s.ReadToken + "/alice/private/gpgkey": ""} {
@@ -181,6 +190,76 @@ func TestHiddenRepositories(t *testing.T) {
 		s.Get("/alice/public/gpgkey").Is(200)
 		s.Get("/install/repositories/alice/public/script.deb.sh").Is(200)
 	})
+}
+
+// TestHiddenDeliveries does the same where clients are sent to a bucket or an edge.
+func TestHiddenDeliveries(t *testing.T) {
+	for _, delivery := range []string{"S3", "edge"} {
+		t.Run(delivery, func(t *testing.T) {
+			s := delivered(t, delivery)
+			fill(t, s)
+			var all []route
+			for _, r := range routes(t, s.Node.Formats) {
+				if !r.api && r.method == http.MethodGet {
+					all = append(all, r)
+				}
+			}
+			who := strangers(t, s)
+			for _, name := range []string{"nobody", "an unknown token", "somebody else", "a read token that was revoked", "/priv/ and a read token of another"} {
+				hidden(t, s, all, name, who[name])
+			}
+		})
+	}
+}
+
+// fill gives the private repository a package wherever the routes look for one.
+func fill(t *testing.T, s *servetest.Server) {
+	t.Helper()
+	for filename, p := range map[string]struct {
+		distro string
+		body   []byte
+	}{
+		"hello_1.0_amd64.deb":        {"ubuntu/jammy", debtest.Package{Name: "hello", Version: "1.0", Architecture: "amd64"}.Build()},
+		"hello-1.0-1.x86_64.rpm":     {"el/9", rpmtest.Package{Name: "hello", Version: "1.0", Release: "1", Architecture: "x86_64"}.Build()},
+		"hello-1.0-py3-none-any.whl": {"python/", pytest.Wheel("hello", "1.0", "")},
+		"hello-1.0.0.tgz":            {"node/1", npmtest.Package{Name: "hello", Version: "1.0.0"}.Build()},
+	} {
+		s.Push("alice/private", p.distro, filename, p.body, nil).Is(http.StatusCreated)
+	}
+	s.Do(servetest.Request{Method: "PUT", Path: "/alice/private/generic/hello/1.0/hello.tgz", User: s.Token, Body: []byte("hello")}).Is(http.StatusCreated)
+	s.Settle()
+}
+
+// hidden asks routes with some credentials, or by /priv/ and a token.
+func hidden(t *testing.T, s *servetest.Server, all []route, name, credentials string) {
+	t.Helper()
+	ask := func(r route, repository string) servetest.Answer {
+		q := servetest.Request{Method: r.method, Path: strings.Replace(r.path, repositoryInPath, repository, 1), Header: map[string]string{"Content-Type": "application/json"}}
+		if strings.HasPrefix(name, "/priv/") {
+			q.Path = "/priv/" + credentials + q.Path
+		} else if credentials != "" {
+			q.Header["Authorization"] = credentials
+		}
+		if r.open {
+			q.Body = []byte(`{"name":"alice","password":"wrong"}`)
+		}
+		return s.Do(q)
+	}
+	for _, r := range all {
+		if strings.HasPrefix(name, "/priv/") && !strings.HasPrefix(r.path, "/"+repositoryInPath) {
+			continue // nothing else can be asked so
+		}
+		private := ask(r, "alice/private")
+		if want := refusalOf(r, name); !want[private.Status] || private.Status == 401 && private.Header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: %d %v %s", private.What, private.Status, private.Header, private.Body)
+		}
+		for _, other := range []string{"alice/nothing", "nobody/private", "nobody/nothing"} {
+			none := ask(r, other)
+			if diff := cmp.Diff(seen(private), seen(none)); diff != "" {
+				t.Errorf("%s is told from %s:\n%s", private.What, none.What, diff)
+			}
+		}
+	}
 }
 
 // wrongMethods are the paths of routes with a method that none has.
