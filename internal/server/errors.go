@@ -57,7 +57,9 @@ const retryAfter = "5"
 // fail answers with an error, and logs it if it is ours.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		return // nobody waits for the answer
+		// The client is gone. One that has only stopped sending would read 200 if
+		// nothing was answered, so its connection is closed.
+		panic(http.ErrAbortHandler)
 	}
 	var invalid *repo.InvalidError
 	if errors.As(err, &invalid) {

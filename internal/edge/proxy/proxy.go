@@ -147,8 +147,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, key string, err e
 	switch {
 	case errors.Is(err, blob.ErrNotFound):
 		h.refuse(w, missing, http.StatusNotFound, "there is no such object")
-	case r.Context().Err() != nil: // the client is gone
+	case r.Context().Err() != nil:
+		// The client is gone. One that has only stopped sending would read 200 if
+		// nothing was answered, so its connection is closed.
 		h.counters[broken].Add(1)
+		panic(http.ErrAbortHandler)
 	default:
 		h.Log.Log(r.Context(), repo.LogLevel(err), "cannot open an object of the origin", "key", key, "error", err)
 		w.Header().Set("Retry-After", "5")

@@ -75,6 +75,9 @@ func (Format) Parse(_ context.Context, u format.Upload) (format.Parsed, error) {
 	p := &repo.Package{Type: repo.Anyfile, Files: []repo.File{{Name: file, Size: u.Size, Digests: u.Digests}}}
 	if name != "" {
 		p.Namespace = name + "/" + version
+		if revisionFolder.MatchString(version) || revisionFolder.MatchString(name) {
+			return nil, repo.Invalid("version", "is a word that this server uses itself: choose another one")
+		}
 	} else {
 		name, version = file, unversioned
 	}
@@ -82,9 +85,6 @@ func (Format) Parse(_ context.Context, u format.Upload) (format.Parsed, error) {
 		if wrong := checkName(s.what, s.name); wrong != "" {
 			return nil, repo.Invalid("filename", wrong)
 		}
-	}
-	if revisionFolder.MatchString(version) || revisionFolder.MatchString(name) {
-		return nil, repo.Invalid("version", "is a word that this server uses itself: choose another one")
 	}
 	p.Name, p.Version, p.List = name, version, name
 	return parsed{p}, nil
