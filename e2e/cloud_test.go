@@ -110,7 +110,7 @@ func (c *cloud) withFunctions(t testing.TB) {
 func (c *cloud) startEdges(t testing.TB) {
 	t.Helper()
 	edgetest.Node(t)
-	functions := &versions{t: t, code: c.code, edge: c.aws.EdgeFunction, njs: c.njs}
+	functions := &edgetest.Versions{T: t, Code: c.code, Edge: c.aws.EdgeFunction, NJS: c.njs}
 	for i := range c.edges {
 		c.edges[i] = &cloudfronttest.Edge{
 			Functions: functions, Faults: c.Faults, Log: c.Log,
@@ -177,7 +177,7 @@ func (c *cloud) environment() []string {
 // ServeHTTP lets the edges take turns.
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i := int(c.turn.Add(1) % uint64(len(c.edges)))
-	c.edges[i].Configure(c.configuration(i))
+	c.edges[i].Configure(c.aws.AtEdge(i, c.bucket.Name))
 	c.edges[i].ServeHTTP(w, r)
 }
 

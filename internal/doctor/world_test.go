@@ -202,7 +202,7 @@ func (w *world) serve() {
 		w.t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.edge.Configure(w.configuration())
+		w.edge.Configure(w.aws.AtEdge(0, "packages"))
 		w.edge.ServeHTTP(rw, r)
 	}))
 	server.TLS = authority.TLS()
@@ -224,29 +224,6 @@ func (w *world) serve() {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		},
 	}}
-}
-
-// configuration is what the edge serves by.
-func (w *world) configuration() *cloudfronttest.Configuration {
-	d := cloudfronttest.Distribution{ID: w.id, Config: w.aws.AtEdges(w.id)[0]}
-	d.ARN, d.DomainName = w.aws.DistributionNames(w.id)
-	g := &cloudfronttest.Configuration{
-		Distributions: []cloudfronttest.Distribution{d}, CachePolicies: map[string]*types.CachePolicyConfig{},
-		OriginAccessControls: map[string]*types.OriginAccessControlConfig{}, BucketPolicies: map[string]string{"packages": w.aws.BucketPolicy("packages")},
-	}
-	id := aws.ToString(d.Config.DefaultCacheBehavior.CachePolicyId)
-	if p, ok := w.aws.CachePolicy(id); ok {
-		g.CachePolicies[id] = &p
-	}
-	control := aws.ToString(d.Config.Origins.Items[0].OriginAccessControlId)
-	if c, ok := w.aws.OriginAccessControl(control); ok {
-		g.OriginAccessControls[control] = &c
-	}
-	identity := strings.TrimPrefix(aws.ToString(d.Config.Origins.Items[0].S3OriginConfig.OriginAccessIdentity), "origin-access-identity/cloudfront/")
-	if i, ok := w.aws.OriginAccessIdentity(identity); ok {
-		g.OriginAccessIdentities = map[string]string{identity: aws.ToString(i.S3CanonicalUserId)}
-	}
-	return g
 }
 
 // Invoke runs a CloudFront function, or does what that of Lambda does, with the
