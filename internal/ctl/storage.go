@@ -21,6 +21,7 @@ import (
 	"packagecloud/internal/printable"
 	"packagecloud/internal/publish"
 	"packagecloud/internal/repo"
+	"packagecloud/internal/upload"
 )
 
 // errNoBucket says that a command is about a bucket and there is none.
@@ -170,7 +171,7 @@ func attributes(ctx context.Context, d *db.DB, key string) (blob.Attributes, err
 		if name == "" { // deleted, and still fetchable for a while
 			name = path.Base(key)
 		}
-		return blob.Attributes{ContentType: "application/octet-stream", Filename: name, Class: blob.Package}, err
+		return upload.Attributes(name), err
 	case "indexes":
 		f, err := d.FileByObject(ctx, key)
 		if errors.Is(err, repo.ErrNotFound) { // collected since it was listed

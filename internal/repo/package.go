@@ -3,6 +3,7 @@ package repo
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -104,6 +105,19 @@ func PackageKey(digest, name string) string {
 		name = hex.EncodeToString(sum[:16]) + "-" + safe[max(0, len(safe)-maxTaggedName):]
 	}
 	return "packages/" + digest + "/" + name
+}
+
+// ContentType is the media type of a package file, by its name.
+func ContentType(name string) string {
+	switch path.Ext(name) {
+	case ".deb", ".udeb":
+		return "application/vnd.debian.binary-package"
+	case ".rpm":
+		return "application/x-rpm"
+	case ".dsc":
+		return "text/plain; charset=utf-8"
+	}
+	return "application/octet-stream"
 }
 
 // taggedName is a name that looks as if a digest stood in front of it.

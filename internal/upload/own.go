@@ -64,11 +64,11 @@ func (u *Uploader) Own(ctx context.Context) (int, error) {
 func (u *Uploader) own(ctx context.Context, b db.Blob) (done bool, err error) {
 	key := repo.PackageKey(b.SHA256, b.Name)
 	if key != b.Object {
-		err = u.Blobs.Copy(ctx, b.Object, key, attributes(b.Name))
+		err = u.Blobs.Copy(ctx, b.Object, key, Attributes(b.Name))
 	} else if store, ok := u.Blobs.(blob.Restamper); ok {
 		// Nobody else can have this key, but the object may have been stored for
 		// a name that used to look the same in a key.
-		_, err = store.Restamp(ctx, key, attributes(b.Name))
+		_, err = store.Restamp(ctx, key, Attributes(b.Name))
 	}
 	if err != nil {
 		return false, fmt.Errorf("store %s as %s: %w", b.Object, b.Name, err)

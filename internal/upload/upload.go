@@ -249,7 +249,7 @@ func (u *Uploader) store(ctx context.Context, s *File, f *repo.File) error {
 // commit stores a staged file. twin is the key of an object with the same bytes,
 // "" if none is known.
 func commit(ctx context.Context, s *File, f *repo.File, key, twin string) error {
-	a := attributes(f.Name)
+	a := Attributes(f.Name)
 	a.Twin = twin
 	if err := s.staged.Commit(ctx, key, a); err != nil {
 		return fmt.Errorf("store %s: %w", f.Name, err)
@@ -257,7 +257,7 @@ func commit(ctx context.Context, s *File, f *repo.File, key, twin string) error 
 	return nil
 }
 
-// attributes are those of the object of a package file.
-func attributes(name string) blob.Attributes {
-	return blob.Attributes{ContentType: "application/octet-stream", Filename: name, Class: blob.Package}
+// Attributes are those of the object of a package file.
+func Attributes(name string) blob.Attributes {
+	return blob.Attributes{ContentType: repo.ContentType(name), Filename: name, Class: blob.Package}
 }

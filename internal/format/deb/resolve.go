@@ -44,7 +44,7 @@ func resolveIndex(r format.Request, file string) (format.Request, bool) {
 		return r, true
 	}
 	if m := byHashPath.FindStringSubmatch(file); m != nil {
-		r.Kind, r.Paths, r.SHA256, r.ContentType = format.DigestFile, nil, m[1], "application/octet-stream"
+		r.Kind, r.Paths, r.SHA256 = format.DigestFile, nil, m[1]
 		return r, true
 	}
 	m := indexPath.FindStringSubmatch(file)
