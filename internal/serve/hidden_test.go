@@ -196,7 +196,7 @@ func TestHiddenRepositories(t *testing.T) {
 func TestHiddenDeliveries(t *testing.T) {
 	for _, delivery := range []string{"S3", "edge"} {
 		t.Run(delivery, func(t *testing.T) {
-			s := delivered(t, delivery)
+			s, _ := delivered(t, delivery)
 			fill(t, s)
 			var all []route
 			for _, r := range routes(t, s.Node.Formats) {

@@ -136,7 +136,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rp repo.Reposito
 	if req.Encoded {
 		return h.sendEncoded(w, r, file, req.ContentType)
 	}
-	return h.sendIndex(w, r, file, req.ContentType)
+	return h.sendIndex(w, r, file, req.ContentType, req.Kind == format.LiveFile)
 }
 
 // indexFile finds the file of a scope that a request means.
@@ -228,6 +228,8 @@ type caches struct {
 	live *otter.Cache[int64, *generation]
 	// objects are the keys of index files stored late.
 	objects *otter.Cache[objectKey, string]
+	// dates are the times of objects by key, whose bytes and time do not change.
+	dates *otter.Cache[string, time.Time]
 	// bodies are small objects by key, which stands for their bytes.
 	bodies *otter.Cache[string, []byte]
 	// files are package files by path, believed for fileLife: the bytes of a path
@@ -314,6 +316,7 @@ func newCaches() caches {
 			Logger:           &otter.NoopLogger{},
 		}),
 		objects: otter.Must(&otter.Options[objectKey, string]{MaximumSize: 10_000, Logger: &otter.NoopLogger{}}),
+		dates:   otter.Must(&otter.Options[string, time.Time]{MaximumSize: 10_000, Logger: &otter.NoopLogger{}}),
 		bodies: otter.Must(&otter.Options[string, []byte]{
 			MaximumWeight: bodiesSize,
 			Weigher:       func(_ string, body []byte) uint32 { return uint32(len(body)) }, // at most bodyLimit

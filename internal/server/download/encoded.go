@@ -24,9 +24,9 @@ func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.F
 	header := w.Header()
 	header.Add("Vary", "Accept-Encoding")
 	accepted := format.AcceptsEncoding(strings.Join(r.Header.Values("Accept-Encoding"), ","), "gzip")
-	redirected := h.redirects(r, plain)
+	redirected := h.redirects(r, plain, true)
 	if !accepted || plain.DocumentID == 0 || plain.Size < encodeFrom && !redirected {
-		return h.sendIndexAs(w, r, plain, contentType, revalidate(r))
+		return h.sendIndexAs(w, r, plain, contentType, revalidate(r), true)
 	}
 	header.Set("Etag", gzipTag(plain))
 	header.Set("Cache-Control", revalidate(r))
@@ -40,7 +40,11 @@ func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.F
 		}
 		return h.redirect(w, r, key, plain.Size)
 	}
-	if content.Done(w, r, plain.CreatedAt) {
+	modified, err := h.dated(r.Context(), plain)
+	if err != nil {
+		return err
+	}
+	if content.Done(w, r, modified) {
 		return nil
 	}
 	header.Set("Content-Type", contentType)
@@ -50,14 +54,15 @@ func (h *Handler) sendEncoded(w http.ResponseWriter, r *http.Request, plain db.F
 	}
 	single := d.Single()
 	header.Set("Content-Encoding", "gzip")
+	r = untied(r)
 	if r.Method == http.MethodHead {
-		content.Serve(w, r, plain.CreatedAt, &unread{size: single.Size()})
+		content.Serve(w, r, modified, &unread{size: single.Size()})
 		return nil
 	}
 	segments, err := d.Ahead(r.Context(), publish.Segments{Store: h.Blobs}, format.Gzip)
 	if err != nil {
 		return err
 	}
-	content.Serve(w, r, plain.CreatedAt, single.Reader(r.Context(), segments))
+	content.Serve(w, r, modified, single.Reader(r.Context(), segments))
 	return nil
 }

@@ -1,14 +1,11 @@
 package download
 
 import (
-	"bytes"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"packagecloud/internal/auth"
-	"packagecloud/internal/content"
 	"packagecloud/internal/format"
 	"packagecloud/internal/repo"
 )
@@ -43,8 +40,7 @@ func (h *Handler) serveNamed(w http.ResponseWriter, r *http.Request, rp repo.Rep
 		return err
 	}
 	sums(w.Header(), f.File)
-	w.Header().Set("Cache-Control", revalidate(r))
-	return h.sendPackage(w, r, f)
+	return h.sendNamed(w, r, p, f)
 }
 
 // sums says what is known of a file, for clients that check it.
@@ -76,10 +72,4 @@ func move(w http.ResponseWriter, r *http.Request, path string, req format.Reques
 func sendText(w http.ResponseWriter, r *http.Request, body []byte) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	return sendBody(w, r, body)
-}
-
-func sendBody(w http.ResponseWriter, r *http.Request, body []byte) error {
-	w.Header().Set("Cache-Control", revalidate(r))
-	content.Serve(w, r, time.Time{}, bytes.NewReader(body))
-	return nil
 }

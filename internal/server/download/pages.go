@@ -52,9 +52,7 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, rp repo.Repo
 	if err != nil {
 		return err
 	}
-	// After a deletion the name may stand for other bytes.
-	w.Header().Set("Cache-Control", revalidate(r))
-	return h.sendPackage(w, r, f)
+	return h.sendNamed(w, r, p, f)
 }
 
 // packageOf finds the package of a path: distribution, version and file name. The

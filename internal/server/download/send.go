@@ -4,45 +4,65 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"packagecloud/internal/blob"
 	"packagecloud/internal/content"
 	"packagecloud/internal/db"
 	"packagecloud/internal/publish"
+	"packagecloud/internal/repo"
 )
 
-// sendPackage answers with a package file, or a redirect to it. HEAD is always
-// answered here: a redirect to a bucket would be signed for GET alone.
+// sendPackage answers with the file at a path, which never has other bytes.
 func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.StoredFile) error {
-	header := w.Header()
-	header.Set("Etag", etag(f.SHA256))
+	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
 	// The time of the row, not of the file: it must never change, or a client
 	// that resumes a transfer begins again.
-	created := f.Created.Truncate(time.Second)
+	return h.sendFile(w, r, f, f.Created, false)
+}
+
+// sendNamed answers with the file of the package that has a name now.
+func (h *Handler) sendNamed(w http.ResponseWriter, r *http.Request, p repo.Package, f *db.StoredFile) error {
+	w.Header().Set("Cache-Control", revalidate(r))
+	modified := namedAt(p, time.Now())
+	if !renamed(p, f) {
+		return h.sendFile(w, r, f, modified, false)
+	}
+	if h.Redirect != nil { // clients have times of the store
+		modified = time.Time{}
+	}
+	return h.sendFile(w, r, f, modified, true)
+}
+
+// sendFile answers with a package file, or a redirect to it. HEAD is always
+// answered here: a redirect to a bucket would be signed for GET alone.
+func (h *Handler) sendFile(w http.ResponseWriter, r *http.Request, f *db.StoredFile, modified time.Time, live bool) error {
+	header := w.Header()
+	header.Set("Etag", etag(f.SHA256))
 	// A borrowed object would tell the client the name that somebody else gave it.
-	if h.Redirect != nil && r.Method == http.MethodGet && !f.Borrowed && !content.Names(r, header.Get("Etag")) {
-		if unchanged(w, r, created) {
+	if h.Redirect != nil && r.Method == http.MethodGet && !f.Borrowed && !judged(r, live, header.Get("Etag")) {
+		if unchanged(w, r, modified) {
 			return nil
 		}
 		return h.redirect(w, r, f.Object, f.Size)
 	}
-	if header.Get("Cache-Control") == "" {
-		header.Set("Cache-Control", "private, max-age=31536000, immutable")
-	}
-	header.Set("Content-Type", packageType(f.Name))
+	header.Set("Content-Type", repo.ContentType(f.Name))
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
-	if content.Done(w, r, created) {
+	if content.Done(w, r, modified) {
 		return nil
 	}
+	if live {
+		r = untied(r)
+	}
 	if r.Method == http.MethodHead {
-		content.Serve(w, r, created, &unread{size: f.Size})
+		content.Serve(w, r, modified, &unread{size: f.Size})
 		return nil
 	}
 	object, err := h.Blobs.Open(r.Context(), f.Object)
@@ -50,7 +70,7 @@ func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.Stor
 		return err
 	}
 	defer object.Close()
-	content.Serve(w, r, created, object)
+	content.Serve(w, r, modified, object)
 	return nil
 }
 
@@ -73,21 +93,22 @@ func (u *unread) Read([]byte) (int, error) {
 }
 
 // sendIndex answers with a file of a generation.
-func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, contentType string) error {
-	if h.redirects(r, f) {
+func (h *Handler) sendIndex(w http.ResponseWriter, r *http.Request, f db.File, contentType string, live bool) error {
+	if h.redirects(r, f, live) {
 		return h.redirectIndex(w, r, f)
 	}
-	return h.sendIndexAs(w, r, f, contentType, blob.Index.CacheControl())
+	return h.sendIndexAs(w, r, f, contentType, blob.Index.CacheControl(), live)
 }
 
 // redirects reports whether a client is sent elsewhere for a file of a
 // generation.
-func (h *Handler) redirects(r *http.Request, f db.File) bool {
-	return h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit && !content.Names(r, etag(f.SHA256)) && !content.Names(r, gzipTag(f))
+func (h *Handler) redirects(r *http.Request, f db.File, live bool) bool {
+	return h.Redirect != nil && r.Method == http.MethodGet && f.Size >= h.DirectLimit && !judged(r, live, etag(f.SHA256), gzipTag(f))
 }
 
 func (h *Handler) redirectIndex(w http.ResponseWriter, r *http.Request, f db.File) error {
 	w.Header().Set("Etag", etag(f.SHA256))
+	w.Header().Set("Cache-Control", blob.Index.CacheControl())
 	if unchanged(w, r, f.CreatedAt) {
 		return nil
 	}
@@ -99,20 +120,27 @@ func (h *Handler) redirectIndex(w http.ResponseWriter, r *http.Request, f db.Fil
 }
 
 // sendIndexAs sends the bytes themselves.
-func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File, contentType, cacheControl string) error {
+func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File, contentType, cacheControl string, live bool) error {
 	header := w.Header()
 	header.Set("Etag", etag(f.SHA256))
 	header.Set("Cache-Control", cacheControl)
 	header.Set("Content-Type", cmp.Or(contentType, f.ContentType))
-	if content.Done(w, r, f.CreatedAt) {
+	modified, err := h.dated(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	if content.Done(w, r, modified) {
 		return nil
 	}
+	if live {
+		r = untied(r)
+	}
 	if r.Method == http.MethodHead {
-		content.Serve(w, r, f.CreatedAt, &unread{size: f.Size})
+		content.Serve(w, r, modified, &unread{size: f.Size})
 		return nil
 	}
 	if f.DocumentID == 0 {
-		return h.sendEntryPoint(w, r, f)
+		return h.sendEntryPoint(w, r, f, modified)
 	}
 	d, err := h.document(r.Context(), f)
 	if err != nil {
@@ -122,20 +150,20 @@ func (h *Handler) sendIndexAs(w http.ResponseWriter, r *http.Request, f db.File,
 	if err != nil {
 		return err
 	}
-	content.Serve(w, r, f.CreatedAt, d.Reader(r.Context(), segments))
+	content.Serve(w, r, modified, d.Reader(r.Context(), segments))
 	return nil
 }
 
 // sendEntryPoint sends a file that is stored as it is, from memory where it is
 // small: all clients ask for it all the time.
-func (h *Handler) sendEntryPoint(w http.ResponseWriter, r *http.Request, f db.File) error {
+func (h *Handler) sendEntryPoint(w http.ResponseWriter, r *http.Request, f db.File, modified time.Time) error {
 	if f.Size > bodyLimit {
 		object, err := h.Blobs.Open(r.Context(), f.Object)
 		if err != nil {
 			return err
 		}
 		defer object.Close()
-		content.Serve(w, r, f.CreatedAt, object)
+		content.Serve(w, r, modified, object)
 		return nil
 	}
 	body, err := load(r.Context(), h.caches.bodies, f.Object, func(ctx context.Context, key string) ([]byte, error) {
@@ -149,14 +177,21 @@ func (h *Handler) sendEntryPoint(w http.ResponseWriter, r *http.Request, f db.Fi
 	if err != nil {
 		return err
 	}
-	content.Serve(w, r, f.CreatedAt, bytes.NewReader(body))
+	content.Serve(w, r, modified, bytes.NewReader(body))
 	return nil
 }
 
 func sendKey(w http.ResponseWriter, r *http.Request, key []byte) error {
 	w.Header().Set("Content-Type", "application/pgp-keys")
-	w.Header().Set("Cache-Control", "no-cache")
-	content.Serve(w, r, time.Time{}, strings.NewReader(string(key)))
+	return sendBody(w, r, key)
+}
+
+// sendBody answers with a few bytes that are made for the request.
+func sendBody(w http.ResponseWriter, r *http.Request, body []byte) error {
+	sum := sha256.Sum256(body)
+	w.Header().Set("Etag", etag(hex.EncodeToString(sum[:])))
+	w.Header().Set("Cache-Control", revalidate(r))
+	content.Serve(w, untied(r), time.Time{}, bytes.NewReader(body))
 	return nil
 }
 
@@ -185,16 +220,4 @@ func etag(sha256 string) string { return `"` + sha256 + `"` }
 // the store that the client is sent to, which has tags and times of its own.
 func unchanged(w http.ResponseWriter, r *http.Request, modified time.Time) bool {
 	return content.Judge(r, w.Header().Get("Etag"), modified) == http.StatusNotModified && content.Done(w, r, modified)
-}
-
-func packageType(name string) string {
-	switch {
-	case strings.HasSuffix(name, ".deb"), strings.HasSuffix(name, ".udeb"):
-		return "application/vnd.debian.binary-package"
-	case strings.HasSuffix(name, ".rpm"):
-		return "application/x-rpm"
-	case strings.HasSuffix(name, ".dsc"):
-		return "text/plain; charset=utf-8"
-	}
-	return "application/octet-stream"
 }
