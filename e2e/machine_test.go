@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"os"
@@ -53,6 +54,8 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var status int
 		_, _ = fmt.Sscan(kind, &status)
 		w.WriteHeader(status)
+	case "longer", "shorter": // than the answer says that it is
+		f.misstate(w, r, kind)
 	case "loop":
 		http.Redirect(w, r, r.URL.String(), http.StatusFound)
 	case "stall":
@@ -65,11 +68,19 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *faulty) cut(w http.ResponseWriter, r *http.Request, kind string) {
-	var length int
-	if _, err := fmt.Sscanf(kind, "cut-%d", &length); err != nil {
-		panic(err)
+// misstate sends the answer with a wrong Content-Length.
+func (f *faulty) misstate(w http.ResponseWriter, r *http.Request, kind string) {
+	recorded, connection := f.take(w, r)
+	defer connection.Close()
+	length := recorded.body.Len() + 7
+	if kind == "shorter" {
+		length = recorded.body.Len() - 7
 	}
+	_, _ = fmt.Fprintf(connection, "HTTP/1.1 %d OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", recorded.status, length, recorded.body.String())
+}
+
+// take has the server answer, and gives the connection to whoever sends that on.
+func (f *faulty) take(w http.ResponseWriter, r *http.Request) (*recorder, net.Conn) {
 	r.Header.Del("If-Modified-Since")
 	recorded := &recorder{header: make(http.Header), status: http.StatusOK}
 	f.next.ServeHTTP(recorded, r)
@@ -77,6 +88,15 @@ func (f *faulty) cut(w http.ResponseWriter, r *http.Request, kind string) {
 	if err != nil {
 		panic(err)
 	}
+	return recorded, connection
+}
+
+func (f *faulty) cut(w http.ResponseWriter, r *http.Request, kind string) {
+	var length int
+	if _, err := fmt.Sscanf(kind, "cut-%d", &length); err != nil {
+		panic(err)
+	}
+	recorded, connection := f.take(w, r)
 	defer connection.Close()
 	_, _ = fmt.Fprintf(connection, "HTTP/1.0 %d OK\r\nConnection: close\r\n\r\n%s", recorded.status, recorded.body.String()[:min(length, recorded.body.Len())])
 }

@@ -50,6 +50,8 @@ expect 'Setting up hello' apt-get install -y hello
 faults
 reads "after the faults"
 
+argued "${jammy[@]}"
+
 # Again, nothing changes but times.
 cat $list $keyring $auth > first
 set_up "${jammy[@]}"

@@ -74,6 +74,7 @@ for manager in dnf dnf5 zypper; do
   if find /var/log /var/cache /var/lib/zypp /var/lib/dnf -type f -perm -o+r 2> /dev/null | xargs -r grep -l "$read_token"; then fail "$manager wrote the token where everybody reads it"; fi
   faults
   reads $manager
+  argued "${el[@]}"
   cat $file > first
   set_up "${el[@]}"
   works "$manager again"

@@ -39,6 +39,7 @@ set_up
 cmp first "$HOME/.pip/pip.conf" || fail "another run writes another file"
 killed 1
 says 'killed' "$index"
+argued
 
 # What else stands in the file stays.
 cat > "$HOME/.pip/pip.conf" << CONF

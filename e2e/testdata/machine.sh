@@ -49,6 +49,27 @@ spoiled() {
   fault
 }
 
+# argued [NAME=VALUE ...]: no program that the script runs has a token, or the
+# password beside it, among its arguments: a list of processes shows them to everybody.
+argued() {
+  mkdir -p "$work/argued"
+  cat > "$work/recorder" << RECORDER
+#!/bin/bash
+printf '%q ' "\$0" "\$@" >> $work/arguments
+echo >> $work/arguments
+PATH=\${PATH#*:} exec "\${0##*/}" "\$@"
+RECORDER
+  chmod +x "$work/recorder"
+  for program in /usr/bin/*; do
+    case ${program##*/} in env | bash | sh | dash) ;; *) ln -sf "$work/recorder" "$work/argued/${program##*/}" ;; esac
+  done
+  rm -f "$work/arguments"
+  set_up PATH="$work/argued:$PATH" "$@"
+  works 'with arguments recorded'
+  grep -q '/curl ' "$work/arguments" || fail "curl was not recorded: $(cat "$work/arguments")"
+  if grep -Ew -e '[0-9a-f]{48}' -e irrelevant "$work/arguments"; then fail 'a list of processes shows a token'; fi
+}
+
 # killed AT [NAME=VALUE ...]: the script is killed when it is to rename its file
 # number AT.
 killed() {

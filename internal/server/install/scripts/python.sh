@@ -11,7 +11,9 @@
 # among those of [global] and of each section that has its own. A line that has
 # the same URL with other credentials loses it.
 options() {
-  awk -v url="${2:-}" '
+  # A list of processes shows arguments, and the URL has a token in it.
+  URL=${2:-} awk '
+    BEGIN { url = ENVIRON["URL"] }
     # bare(u): the URL without credentials, and with a slash at its end.
     function bare(u) { sub(/:\/\/[^\/@]*@/, "://", u); sub(/\/*$/, "/", u); return u }
     # others(text): the values in it that are not the URL.
