@@ -63,7 +63,7 @@ func newCloud(t testing.TB) *cloud {
 	store := &cloudfronttest.S3{Endpoint: endpoint}
 	c.inside = "http://" + listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// versitygw has no principals of CloudFront.
-		if q := r.URL.Query(); q.Has("policy") || q.Has("tagging") || q.Has("publicAccessBlock") || q.Has("location") {
+		if q := r.URL.Query(); q.Has("policy") || q.Has("tagging") || q.Has("publicAccessBlock") || q.Has("location") || q.Has("encryption") {
 			c.aws.ServeHTTP(w, r)
 			return
 		}

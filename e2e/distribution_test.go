@@ -32,9 +32,9 @@ func (c *cloud) runner(secrets ...string) *provision.Runner {
 		Settings: provision.Settings{
 			Bucket: c.bucket.Name, Region: c.bucket.Region, Secrets: secrets, DistributionID: c.distribution,
 			Edge:      provision.EdgeFunction{Code: function.CloudFront(), KeyID: edge.KeyID, Probe: function.Probe},
-			Plaintext: function.Plaintext, Context: function.Context(provision.Name),
-			Code: func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
-				return function.Zip(function.NewConfig(provision.Name, keyARN, ciphertext, secrets...))
+			Plaintext: function.Plaintext, Context: function.Context,
+			Code: func(name, keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
+				return function.Zip(function.NewConfig(name, keyARN, ciphertext, secrets...))
 			},
 		},
 		Sleep: func(context.Context, time.Duration) error { return nil },

@@ -25,14 +25,15 @@ import (
 
 // TestSetupPage does what the set-up page says, on a machine of its own.
 func TestSetupPage(t *testing.T) {
-	setupPage(t, newCloud(t), "arn:aws:lambda:us-east-1:"+awsfake.Account+":function:"+provision.Name+":1")
+	c := newCloud(t)
+	setupPage(t, c, "arn:aws:lambda:us-east-1:"+awsfake.Account+":function:"+provision.Name(c.bucket.Name)+":1")
 }
 
 // TestSetupPageFunction does the same with a CloudFront function for the check.
 func TestSetupPageFunction(t *testing.T) {
 	c := newCloud(t)
 	c.withFunctions(t)
-	setupPage(t, c, "arn:aws:cloudfront::"+awsfake.Account+":function/"+provision.Name, "packagecloud_rails['cloudfront_check'] = 'cloudfront-function'")
+	setupPage(t, c, "arn:aws:cloudfront::"+awsfake.Account+":function/"+provision.Name(c.bucket.Name), "packagecloud_rails['cloudfront_check'] = 'cloudfront-function'")
 }
 
 // setupPage sets a cloud up. The check has an ARN, and there is more in the

@@ -85,9 +85,9 @@ func provisionSettings(c *config.Config) provision.Settings {
 	s := provision.Settings{
 		Bucket: c.S3Bucket, Region: c.S3Region, DistributionID: c.CloudFrontDistributionID,
 		Check: provision.Check(c.CloudFrontCheck), Edge: provision.EdgeFunction{Code: function.CloudFront(), KeyID: edge.KeyID, Probe: function.Probe},
-		Plaintext: function.Plaintext, Context: function.Context(provision.Name),
-		Code: func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
-			return function.Zip(function.NewConfig(provision.Name, keyARN, ciphertext, secrets...))
+		Plaintext: function.Plaintext, Context: function.Context,
+		Code: func(name, keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
+			return function.Zip(function.NewConfig(name, keyARN, ciphertext, secrets...))
 		},
 		CertificateARN: c.CloudFrontCertificateARN, PriceClass: c.CloudFrontPriceClass,
 		LogBucket: c.CloudFrontLogBucket, IPv6: c.CloudFrontIPv6, HTTP3: c.CloudFrontHTTP3,

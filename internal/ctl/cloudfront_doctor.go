@@ -91,7 +91,7 @@ func factsReader(c *config.Config) func(context.Context) (*provision.Facts, erro
 		r := &provision.Runner{AWS: account, Settings: provisionSettings(c)}
 		scope := provision.Everything
 		o, err := r.Observe(ctx, scope)
-		if _, ok := errors.AsType[*provision.MissingError](err); ok {
+		if _, ok := errors.AsType[*provision.RefusalsError](err); ok {
 			scope = provision.Distribution
 			o, err = r.Observe(ctx, scope)
 		}

@@ -17,7 +17,8 @@ func cloudFrontPermissionsCommand(o *options) *cobra.Command {
 		Short: "Print the IAM policy that the set-up of CloudFront needs",
 		Long: `Print the least that the AWS credentials must be allowed for setup-cloudfront, as
 a policy of IAM, for the check that cloudfront_check names. The server itself
-needs none of it. The account is that of the credentials, if there are any.`,
+needs none of it. The account is that of the credentials, if there are any, and if
+they may read the distribution, the policy is for the functions that it runs.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.unfinished()
@@ -27,6 +28,8 @@ needs none of it. The account is that of the credentials, if there are any.`,
 			if c.S3Bucket == "" {
 				return errors.New("there is no bucket: set packagecloud_rails['s3_bucket']")
 			}
+			s := provisionSettings(c)
+			var names []string
 			if account == "" && c.AWSAccessKey != "" {
 				a, err := openAWS(cmd.Context(), c)
 				if err != nil {
@@ -35,8 +38,11 @@ needs none of it. The account is that of the credentials, if there are any.`,
 				if account, _, err = a.Caller(cmd.Context()); err != nil {
 					return fmt.Errorf("%w: or give --account", err)
 				}
+				if names, err = (&provision.Runner{AWS: a, Settings: s}).Names(cmd.Context()); err != nil {
+					return err
+				}
 			}
-			policy := provision.Permissions(provision.Check(c.CloudFrontCheck), account, c.S3Bucket, c.CloudFrontLogBucket, provision.Everything)
+			policy := s.Permissions(account, provision.Everything, names...)
 			return o.result(cmd, policy, func(w io.Writer) { fmt.Fprintln(w, policy) })
 		},
 	}

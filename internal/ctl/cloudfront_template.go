@@ -11,7 +11,7 @@ import (
 
 func cloudFrontTemplateCommand(o *options) *cobra.Command {
 	co := &cloudFrontOptions{options: o}
-	format, key := "", ""
+	format, key, oldNames := "", "", false
 	c := &cobra.Command{
 		Use:   "cloudfront-template",
 		Short: "Print what setup-cloudfront makes as Terraform or CloudFormation",
@@ -34,6 +34,7 @@ and run bootstrap-cloudfront. The head of the template has the commands.`,
 				if err != nil {
 					return err
 				}
+				r.Settings.OldNames = oldNames
 				text, err := r.Ciphertext(cmd.Context(), key)
 				if err == nil {
 					fmt.Fprintln(cmd.OutOrStdout(), text)
@@ -41,6 +42,7 @@ and run bootstrap-cloudfront. The head of the template has the commands.`,
 				return err
 			}
 			s := provisionSettings(c)
+			s.OldNames = oldNames
 			if s.Access, err = parseAccess(co.access); err != nil {
 				return err
 			}
@@ -58,6 +60,7 @@ and run bootstrap-cloudfront. The head of the template has the commands.`,
 	}
 	c.Flags().StringVar(&format, "format", "", "terraform or cloudformation")
 	c.Flags().StringVar(&key, "encrypt", "", "ARN of the key: print the secrets of the configuration, encrypted with it")
+	c.Flags().BoolVar(&oldNames, "old-names", false, "name everything "+provision.OldName+", as templates of earlier versions did: for where one was applied")
 	co.accessFlag(c)
 	return c
 }

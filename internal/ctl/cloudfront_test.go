@@ -23,6 +23,7 @@ import (
 //
 //	aws start BUCKET      begins an account of its own, at AWS_ENDPOINT_URL
 //	aws deny ACTION       takes a permission from the caller
+//	aws allow FILE        gives the caller what a policy allows, and nothing else
 //	aws calls             sends what was called since to standard output
 //	aws port              sets $PORT to a free port
 //	aws fill FILE NAME    sets $NAME to the contents of a file without what
@@ -43,6 +44,9 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 		fake.Fake = awsfake.New("eu-central-1", args[1])
 		fake.DeployPolls, fake.Tick, fake.RunEdgeFunction = 1, time.Minute, fake.test
 		fake.Authorize = func(c awsfake.Check) bool {
+			if may := fake.policy.Load(); may != nil && !(*may)(c) {
+				return false
+			}
 			return !fake.lost(c.Action) && c.Action != fake.denied.Load() && c.Action != "iam:SimulatePrincipalPolicy"
 		}
 		server := httptest.NewServer(fake.Fake)
@@ -52,6 +56,10 @@ func awsCommand(ts *testscript.TestScript, neg bool, args []string) {
 		// The number of the account stands before this name, whatever it is.
 		ts.Setenv("AWS_ENDPOINT_URL_CLOUDFRONT_KEYVALUESTORE", "http://kvs.test")
 		ts.Setenv("HTTP_PROXY", server.URL)
+	case "allow":
+		may, err := awsfake.Evaluate(ts.ReadFile(args[1]))
+		ts.Check(err)
+		fake.policy.Store(&may)
 	case "deny":
 		fake.denied.Store(args[1])
 	case "calls":
@@ -95,6 +103,7 @@ type account struct {
 	*awsfake.Fake
 	test   func(code []byte, keys map[string]string, event []byte) ([]byte, error) // of CloudFront functions
 	denied atomic.Value                                                            // the action that is not allowed, a string
+	policy atomic.Pointer[func(awsfake.Check) bool]                                // all that is allowed; nil for everything
 	seen   int
 	hang   atomic.Pointer[hang]
 }

@@ -15,6 +15,7 @@ import (
 	"packagecloud/internal/doctor"
 	"packagecloud/internal/edge"
 	"packagecloud/internal/provision"
+	"packagecloud/internal/provision/awsfake"
 )
 
 // TestFaults plants each fault and expects its name and no other.
@@ -29,13 +30,14 @@ func TestFaults(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}, both, "", ""},
+		{"healthy, with the printed permissions alone", func(w *world) { w.permit() }, told, "", ""},
 		{"wrong secret", func(w *world) { w.settings.Secrets = []string{another} }, both, doctor.WrongSecret, "another secret"},
 		{"a version with other secrets", func(w *world) {
 			old := version(w)
 			w.deploy(another)
 			w.behavior(func(b *types.DefaultCacheBehavior) { b.LambdaFunctionAssociations.Items[0].LambdaFunctionARN = &old })
 			w.settings.Secrets = []string{another}
-		}, told, doctor.OldFunction, "auth:2 has the secret"},
+		}, told, doctor.OldFunction, "auth_packages:2 has the secret"},
 		{"only the second secret is at the edges", func(w *world) { w.settings.Secrets = []string{another, secret} }, both, doctor.OldFunction, "cloudfront_second_secret"},
 		{"least TTL of 1 s", func(w *world) {
 			w.policy(func(p *types.CachePolicyConfig) { p.MinTTL = aws.Int64(1) })
@@ -102,16 +104,17 @@ func TestFaultsOfFunction(t *testing.T) {
 	findFaults(t, begin, []planted{
 		{"healthy", func(*world) {}, both, "", ""},
 		{"healthy, with a second secret", func(w *world) { w.deploy(secret, another); w.settings.Secrets = []string{secret, another} }, both, "", ""},
+		{"healthy, with the printed permissions alone", func(w *world) { w.permit() }, told, "", ""},
 		{"wrong secret", func(w *world) { w.settings.Secrets = []string{another} }, both, doctor.WrongSecret, "another secret"},
 		{"a secret on its way", func(w *world) {
 			w.aws.Tick = time.Millisecond
-			w.aws.ChangeKeyValues(provision.Name, func(keys map[string]string) { keys[edge.KeyID(another)] = another })
+			w.aws.ChangeKeyValues(provision.Name("packages"), func(keys map[string]string) { keys[edge.KeyID(another)] = another })
 			w.settings.Secrets = []string{another, secret}
 			w.stale = map[string]string{edge.KeyID(secret): secret}
 		}, told, doctor.OldFunction, "cloudfront_second_secret"},
 		{"the same, with one secret", func(w *world) {
 			w.aws.Tick = time.Millisecond
-			w.aws.ChangeKeyValues(provision.Name, func(keys map[string]string) { keys[edge.KeyID(another)] = another })
+			w.aws.ChangeKeyValues(provision.Name("packages"), func(keys map[string]string) { keys[edge.KeyID(another)] = another })
 			w.settings.Secrets = []string{another}
 			w.stale = map[string]string{edge.KeyID(secret): secret}
 		}, told, doctor.OldFunction, "still on its way"},
@@ -121,12 +124,12 @@ func TestFaultsOfFunction(t *testing.T) {
 			lambda.aws, lambda.settings.DistributionID = w.aws, w.id
 			lambda.deploy(another)
 			w.known = lambda.known
-		}, told, doctor.OldFunction, "function/packagecloud_cloudfront_auth has the secret"},
+		}, told, doctor.OldFunction, "function/packagecloud_cloudfront_auth_packages has the secret"},
 		{"no function", func(w *world) {
 			w.behavior(func(b *types.DefaultCacheBehavior) { b.FunctionAssociations = nil })
 		}, both, doctor.NoFunction, "nothing checks"},
 		{"a function that fails", func(w *world) { w.broken = true }, both, doctor.FunctionFails, "503"},
-		{"other code", func(w *world) { w.aws.DriftEdgeFunction(provision.Name) }, both, doctor.NoFunction, "nothing checks"},
+		{"other code", func(w *world) { w.aws.DriftEdgeFunction(provision.Name("packages")) }, both, doctor.NoFunction, "nothing checks"},
 	})
 }
 
@@ -214,6 +217,18 @@ func (t tamper) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	t.change(r)
 	return t.RoundTripper.RoundTrip(r)
+}
+
+// permit allows what is printed, and nothing else.
+func (w *world) permit() {
+	may, err := awsfake.Evaluate(w.settings.Permissions(awsfake.Account, provision.Everything).String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.aws.Authorize = may
+	if f, err := w.doctor().Facts(w.t.Context()); err != nil || f == nil {
+		w.t.Errorf("the facts: %+v %v", f, err)
+	}
 }
 
 // version is the one of the function that is in use.

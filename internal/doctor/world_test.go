@@ -144,9 +144,9 @@ func newWorldOf(t *testing.T, check provision.Check) *world {
 	w := &world{t: t, aws: awsfake.New("eu-central-1", "packages"), bucket: &bucket{objects: map[string]object{}}, known: map[string]string{}}
 	w.settings = provision.Settings{
 		Check: check, Edge: provision.EdgeFunction{Code: function.CloudFront(), KeyID: edge.KeyID, Probe: function.Probe},
-		Bucket: "packages", Region: "eu-central-1", Plaintext: function.Plaintext, Context: function.Context(provision.Name),
-		Code: func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
-			return function.Zip(function.NewConfig(provision.Name, keyARN, ciphertext, secrets...))
+		Bucket: "packages", Region: "eu-central-1", Plaintext: function.Plaintext, Context: function.Context,
+		Code: func(name, keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
+			return function.Zip(function.NewConfig(name, keyARN, ciphertext, secrets...))
 		},
 	}
 	if check == provision.CloudFrontFunction {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -30,13 +31,13 @@ func (r *Runner) do(ctx context.Context, o *Observed, a Action, scope Scope) err
 	case createKey:
 		return r.createKey(ctx, o)
 	case nameKey:
-		_, err := r.AWS.KMS.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String(keyAlias), TargetKeyId: aws.String(o.Key.ARN)})
-		return refused(err, "kms:CreateAlias", keyAlias)
+		_, err := r.AWS.KMS.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String(keyAlias(o.Name)), TargetKeyId: aws.String(o.Key.ARN)})
+		return refused(err, "kms:CreateAlias", keyAlias(o.Name))
 	case createRole, trustRole, grantRole:
 		return r.doRole(ctx, o, a.Verb)
 	case createFunction, configureFunction, publishVersion:
 		return r.doFunction(ctx, o, a.Verb)
-	case createStore, putKeys, removeKeys, waitKeys:
+	case createStore, putKeys, recordKeys, removeKeys, waitKeys:
 		return r.doStore(ctx, o, a.Verb)
 	case createEdgeFunction, updateEdgeFunction, publishEdgeFunction:
 		return r.doEdgeFunction(ctx, o, a.Verb)
@@ -76,19 +77,11 @@ func (r *Runner) do(ctx context.Context, o *Observed, a Action, scope Scope) err
 	return fmt.Errorf("there is no way to %s", a)
 }
 
-// refused is an error as it is, or the permission that it says is missing.
-func refused(err error, action, resource string) error {
-	if isDenied(err) {
-		return denied(err, action, resource, "")
-	}
-	return err
-}
-
 func (r *Runner) createKey(ctx context.Context, o *Observed) error {
 	out, err := r.AWS.KMS.CreateKey(ctx, &kms.CreateKeyInput{
 		Description: aws.String(keyDescription),
 		Policy:      aws.String(keyPolicy(o.Account).String()),
-		Tags:        []kmstypes.Tag{{TagKey: aws.String(Tag), TagValue: aws.String(tagValue)}},
+		Tags:        []kmstypes.Tag{{TagKey: aws.String(Tag), TagValue: aws.String(tagValue)}, {TagKey: aws.String(nameTag), TagValue: aws.String(o.Name)}},
 	})
 	if err != nil {
 		return refused(err, "kms:CreateKey", "*")
@@ -113,15 +106,15 @@ func (r *Runner) doRole(ctx context.Context, o *Observed, v Verb) error {
 	switch v {
 	case createRole:
 		_, err = r.AWS.IAM.CreateRole(ctx, &iam.CreateRoleInput{
-			RoleName: aws.String(Name), AssumeRolePolicyDocument: aws.String(trust), Description: aws.String(roleDescription),
+			RoleName: aws.String(o.Name), AssumeRolePolicyDocument: aws.String(trust), Description: aws.String(roleDescription),
 			Tags: []iamtypes.Tag{{Key: aws.String(Tag), Value: aws.String(tagValue)}},
 		})
 		return refused(err, "iam:CreateRole", o.roleARN())
 	case trustRole:
-		_, err = r.AWS.IAM.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(Name), PolicyDocument: aws.String(trust)})
+		_, err = r.AWS.IAM.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(o.Name), PolicyDocument: aws.String(trust)})
 		return refused(err, "iam:UpdateAssumeRolePolicy", o.roleARN())
 	}
-	_, err = r.AWS.IAM.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: aws.String(Name), PolicyName: aws.String(Name), PolicyDocument: aws.String(policy)})
+	_, err = r.AWS.IAM.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: aws.String(o.Name), PolicyName: aws.String(o.Name), PolicyDocument: aws.String(policy)})
 	return refused(err, "iam:PutRolePolicy", o.roleARN())
 }
 
@@ -136,25 +129,25 @@ func (r *Runner) code(ctx context.Context, o *Observed) (zip []byte, fingerprint
 	}
 	secrets := r.Settings.sortedSecrets()
 	out, err := r.AWS.KMS.Encrypt(ctx, &kms.EncryptInput{
-		KeyId: aws.String(o.Key.ARN), Plaintext: r.Settings.Plaintext(secrets...), EncryptionContext: r.Settings.Context,
+		KeyId: aws.String(o.Key.ARN), Plaintext: r.Settings.Plaintext(secrets...), EncryptionContext: r.Settings.Context(o.Name),
 	})
 	if err != nil {
 		return nil, "", refused(err, "kms:Encrypt", o.Key.ARN)
 	}
-	zip, err = r.Settings.Code(o.Key.ARN, out.CiphertextBlob, secrets...)
+	zip, err = r.Settings.Code(o.Name, o.Key.ARN, out.CiphertextBlob, secrets...)
 	if err != nil {
 		return nil, "", fmt.Errorf("make the function: %w", err)
 	}
-	r.made = code1{fingerprint, zip}
+	r.made = madeCode{fingerprint, zip}
 	return zip, fingerprint, nil
 }
 
 func (r *Runner) doFunction(ctx context.Context, o *Observed, v Verb) error {
-	resource := "arn:aws:lambda:" + edgeRegion + ":" + o.Account + ":function:" + Name
+	resource := "arn:aws:lambda:" + edgeRegion + ":" + o.Account + ":function:" + o.Name
 	if v == configureFunction {
 		_, err := r.AWS.Lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
-			FunctionName: aws.String(Name), Role: aws.String(o.roleARN()), Runtime: runtime, Handler: aws.String(handler),
-			MemorySize: aws.Int32(memory), Timeout: aws.Int32(timeout),
+			FunctionName: aws.String(o.Name), Role: aws.String(o.roleARN()), Runtime: runtime, Handler: aws.String(handler),
+			MemorySize: aws.Int32(memory), Timeout: aws.Int32(timeout), LoggingConfig: logging(),
 		})
 		return refused(err, "lambda:UpdateFunctionConfiguration", resource)
 	}
@@ -164,27 +157,28 @@ func (r *Runner) doFunction(ctx context.Context, o *Observed, v Verb) error {
 	}
 	if v == createFunction {
 		_, err := r.AWS.Lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{
-			FunctionName: aws.String(Name), Description: aws.String(functionDescription),
+			FunctionName: aws.String(o.Name), Description: aws.String(functionDescription),
 			Role: aws.String(o.roleARN()), Runtime: runtime, Handler: aws.String(handler), MemorySize: aws.Int32(memory), Timeout: aws.Int32(timeout),
-			Code: &lambdatypes.FunctionCode{ZipFile: zip}, Tags: map[string]string{Tag: tagValue},
+			LoggingConfig: logging(),
+			Code:          &lambdatypes.FunctionCode{ZipFile: zip}, Tags: map[string]string{Tag: tagValue},
 		})
 		return refused(err, "lambda:CreateFunction", resource)
 	}
 	sum := sha256.Sum256(zip)
 	digest := base64.StdEncoding.EncodeToString(sum[:])
 	if o.Function.CodeSHA256 != digest {
-		if err := r.waitReady(ctx, resource); err != nil {
+		if err := r.waitReady(ctx, o.Name, resource); err != nil {
 			return err
 		}
-		if _, err := r.AWS.Lambda.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: aws.String(Name), ZipFile: zip}); err != nil {
+		if _, err := r.AWS.Lambda.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: aws.String(o.Name), ZipFile: zip}); err != nil {
 			return refused(err, "lambda:UpdateFunctionCode", resource)
 		}
 	}
-	if err := r.waitReady(ctx, resource); err != nil {
+	if err := r.waitReady(ctx, o.Name, resource); err != nil {
 		return err
 	}
 	out, err := r.AWS.Lambda.PublishVersion(ctx, &lambda.PublishVersionInput{
-		FunctionName: aws.String(Name), CodeSha256: aws.String(digest), Description: aws.String(fingerprint),
+		FunctionName: aws.String(o.Name), CodeSha256: aws.String(digest), Description: aws.String(fingerprint),
 	})
 	if err != nil {
 		return refused(err, "lambda:PublishVersion", resource)
@@ -192,16 +186,25 @@ func (r *Runner) doFunction(ctx context.Context, o *Observed, v Verb) error {
 	if got := aws.ToString(out.Description); got != fingerprint {
 		// The same code was published under another description, so Lambda
 		// made no version. Code that was encrypted anew is different.
-		r.made = code1{}
+		r.made = madeCode{}
 		return errAgain
 	}
 	return nil
 }
 
+// logging is that the function writes what went wrong and nothing else. By
+// default Lambda writes three lines for each request, which cost a third of what
+// the requests themselves do.
+func logging() *lambdatypes.LoggingConfig {
+	return &lambdatypes.LoggingConfig{
+		LogFormat: lambdatypes.LogFormatJson, ApplicationLogLevel: lambdatypes.ApplicationLogLevelWarn, SystemLogLevel: lambdatypes.SystemLogLevelWarn,
+	}
+}
+
 // waitReady waits until the function can be changed or published.
-func (r *Runner) waitReady(ctx context.Context, resource string) error {
+func (r *Runner) waitReady(ctx context.Context, name, resource string) error {
 	for waited := time.Duration(0); ; waited += time.Second {
-		out, err := r.AWS.Lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(Name)})
+		out, err := r.AWS.Lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(name)})
 		if err != nil {
 			return refused(err, "lambda:GetFunction", resource)
 		}
@@ -212,7 +215,7 @@ func (r *Runner) waitReady(ctx context.Context, resource string) error {
 		case c.State != lambdatypes.StatePending && c.LastUpdateStatus != lambdatypes.LastUpdateStatusInProgress:
 			return nil
 		case waited >= patience:
-			return fmt.Errorf("the function %s is still not ready after %s: run the command again later", Name, patience)
+			return fmt.Errorf("the function %s is still not ready after %s: run the command again later", name, patience)
 		}
 		if err := r.sleep(ctx, time.Second); err != nil {
 			return err
@@ -290,12 +293,38 @@ func (r *Runner) doDistribution(ctx context.Context, o *Observed, p parts) error
 				DistributionConfig: config, Tags: ourTags(),
 			},
 		})
+		if code(err) == "DistributionAlreadyExists" {
+			return r.alreadyMade(ctx, err)
+		}
 		return refused(err, "cloudfront:CreateDistribution", "*")
 	}
 	_, err = r.AWS.CloudFront.UpdateDistribution(ctx, &cloudfront.UpdateDistributionInput{
 		Id: aws.String(o.Distribution.ID), IfMatch: aws.String(o.Distribution.ETag), DistributionConfig: config,
 	})
 	return refused(err, "cloudfront:UpdateDistribution", o.Distribution.ARN)
+}
+
+// existingPattern is how CloudFront names the distribution that has the
+// reference of ours.
+var existingPattern = regexp.MustCompile(`Already exists: ([A-Z0-9]+)`)
+
+// alreadyMade tells what to do about a distribution that was made for the bucket
+// before, and is not found by its tag and origin: another run has just made it,
+// or somebody changed it since.
+func (r *Runner) alreadyMade(ctx context.Context, err error) error {
+	m := existingPattern.FindStringSubmatch(message(err))
+	if m == nil {
+		return fmt.Errorf("a distribution was made for the bucket %s before, and has another origin or lacks the tag %s now: set packagecloud_rails['cloudfront_distribution_id'] to have it used: %w", r.Settings.Bucket, Tag, err)
+	}
+	out, getErr := r.AWS.CloudFront.GetDistribution(ctx, &cloudfront.GetDistributionInput{Id: aws.String(m[1])})
+	if getErr == nil {
+		tags, tagErr := r.observer.cloudFrontTags(ctx, aws.ToString(out.Distribution.ARN))
+		serves := slices.ContainsFunc(out.Distribution.DistributionConfig.Origins.Items, func(o types.Origin) bool { return isBucketOrigin(aws.ToString(o.DomainName), r.Settings.Bucket) })
+		if tagErr == nil && ours(tags) && serves {
+			return errNotListed
+		}
+	}
+	return fmt.Errorf("the distribution %s was made for the bucket %s before, and has another origin or lacks the tag %s now. If it is to be used, set packagecloud_rails['cloudfront_distribution_id'] = '%s' and run the command again: %w", m[1], r.Settings.Bucket, Tag, m[1], err)
 }
 
 // waitDeployed waits until all edges have the distribution as it is now.

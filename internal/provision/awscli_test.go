@@ -47,7 +47,7 @@ func TestAWSCLI(t *testing.T) {
 	result := s.run(t)
 	_, config, _ := s.fake.Distribution(result.DistributionID)
 	names := strings.NewReplacer(
-		"NAME", provision.Name, "VERSION", result.Version, "DISTRIBUTION", result.DistributionID, "KEY", s.fake.Keys()[0],
+		"NAME", ours, "VERSION", result.Version, "DISTRIBUTION", result.DistributionID, "KEY", s.fake.Keys()[0],
 		"CACHE", aws.ToString(config.DefaultCacheBehavior.CachePolicyId), "CONTROL", aws.ToString(config.Origins.Items[0].OriginAccessControlId),
 	)
 	a := newAWSCLI(t, s)
@@ -60,7 +60,7 @@ func TestAWSCLI(t *testing.T) {
 			`[["Allow", ["KEY"], {"StringEquals": {"kms:EncryptionContext:function": ["NAME"]}}]]`,
 		},
 		{"kms describe-key --key-id alias/NAME", "KeyMetadata.[Arn, KeyState, KeyUsage, KeySpec]", `["KEY", "Enabled", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"]`},
-		{"kms list-resource-tags --key-id KEY", "Tags", `[{"TagKey": "packagecloud:enterprise", "TagValue": "true"}]`},
+		{"kms list-resource-tags --key-id KEY", "Tags", `[{"TagKey": "packagecloud:enterprise", "TagValue": "true"}, {"TagKey": "packagecloud:name", "TagValue": "NAME"}]`},
 		{
 			"lambda get-function --function-name NAME --qualifier 1", "[Configuration.[FunctionArn, Runtime, Handler, MemorySize, Timeout, Role], Tags]",
 			`[["VERSION", "nodejs24.x", "index.handler", 128, 5, "arn:aws:iam::123456789012:role/NAME"], {"packagecloud:enterprise": "true"}]`,

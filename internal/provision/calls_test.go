@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"packagecloud/internal/provision"
-	"packagecloud/internal/provision/awsfake"
 )
 
 // calls remembers which operations our clients of AWS begin, by service and
@@ -55,15 +54,16 @@ var needs = map[string][]string{
 	"sts:GetCallerIdentity":          {},                                // everybody may
 	"iam:SimulatePrincipalPolicy":    {},                                // asked in vain where it is refused
 	"iam:CreateRole":                 {"iam:CreateRole", "iam:TagRole"}, // with tags, as the next two
-	"kms:CreateKey":                  {"kms:CreateKey", "kms:TagResource"},
+	"kms:CreateKey":                  {"kms:CreateKey", "kms:TagResource", "kms:PutKeyPolicy"},
 	"lambda:CreateFunction":          {"lambda:CreateFunction", "lambda:TagResource", "iam:PassRole"},
 	"lambda:GetFunction":             {"lambda:GetFunction", "lambda:ListTags"}, // shows tags
 	"s3:GetPublicAccessBlock":        {"s3:GetBucketPublicAccessBlock"},
+	"s3:GetBucketEncryption":         {"s3:GetEncryptionConfiguration"},
 	"cloudfront:CreateFunction":      {"cloudfront:CreateFunction", "cloudfront:TagResource"},
 	"cloudfront:CreateKeyValueStore": {"cloudfront:CreateKeyValueStore", "cloudfront:TagResource"},
 	// Edges get the Lambda function, by roles that CloudFront makes the first time.
-	"cloudfront:CreateDistributionWithTags": {"cloudfront:CreateDistribution", "cloudfront:TagResource", "lambda:EnableReplication*", "iam:CreateServiceLinkedRole"},
-	"cloudfront:UpdateDistribution":         {"cloudfront:UpdateDistribution", "lambda:EnableReplication*", "iam:CreateServiceLinkedRole"},
+	"cloudfront:CreateDistributionWithTags": {"cloudfront:CreateDistribution", "cloudfront:TagResource", "lambda:EnableReplication*", "lambda:DisableReplication*", "iam:CreateServiceLinkedRole"},
+	"cloudfront:UpdateDistribution":         {"cloudfront:UpdateDistribution", "lambda:EnableReplication*", "lambda:DisableReplication*", "iam:CreateServiceLinkedRole"},
 }
 
 func (c *calls) permissions() (all []string) {
@@ -96,7 +96,7 @@ func TestCalls(t *testing.T) {
 func testCalls(t *testing.T, check provision.Check, scope provision.Scope) {
 	all, asked := everyCall(t, check, scope)
 	var printed []string
-	for _, s := range provision.Permissions(check, awsfake.Account, "packages", "", scope).Statement {
+	for _, s := range permissionsOf(check, scope).Statement {
 		printed = append(printed, s.Action...)
 	}
 	needed := all.permissions()
@@ -156,12 +156,22 @@ func everyCall(t *testing.T, kind provision.Check, scope provision.Scope) (all *
 		s := newSiteOf(kind)
 		v := version(s)
 		result := run(s, func(st *provision.Settings) { st.Access, st.FunctionVersion = access, v })
+		if scope == provision.Function { // which looks at the distribution, once there is one
+			whole := s.runner(nil)
+			whole.Settings.Access = access
+			made, err := whole.Run(t.Context(), provision.Everything)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result.DistributionID = made.DistributionID
+		}
 		// What others change, and another secret.
 		if scope&provision.Function != 0 {
 			s.drift()
 		}
 		if scope&provision.Distribution != 0 {
 			s.fake.Untag(result.DistributionID)
+			s.others(result.DistributionID)
 		}
 		run(s, func(st *provision.Settings) {
 			st.DistributionID, st.FunctionVersion, st.PriceClass = result.DistributionID, v, "PriceClass_100"

@@ -275,8 +275,8 @@ func TestUntouched(t *testing.T) {
 
 // state0 counts what there is.
 func (s *site) state0() string {
-	_, _, published := s.fake.EdgeFunction("arn:aws:cloudfront::123456789012:function/" + provision.Name)
-	return fmt.Sprint(s.fake.Keys(), s.fake.FunctionVersions(provision.Name), published, s.fake.KeyValues(provision.Name), s.fake.Distributions(), s.fake.BucketPolicy("packages"))
+	_, _, published := s.fake.EdgeFunction("arn:aws:cloudfront::123456789012:function/" + ours)
+	return fmt.Sprint(s.fake.Keys(), s.fake.FunctionVersions(ours), published, s.fake.KeyValues(ours), s.fake.Distributions(), s.fake.BucketPolicy("packages"))
 }
 
 // TestOptions are settings that only some have.
@@ -300,38 +300,37 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// grants evaluates a policy as far as ours go.
-func grants(p provision.Policy, c awsfake.Check) bool {
-	for _, s := range p.Statement {
-		if !slices.Contains(s.Action, c.Action) || !slices.ContainsFunc(s.Resource, func(pattern string) bool { return matches(pattern, c.Resource) }) {
-			continue
-		}
-		ok := true
-		for key, values := range s.Condition["StringEquals"] {
-			ok = ok && slices.Contains(values, c.Context[key])
-		}
-		if ok {
-			return true
-		}
+// evaluate is a policy as what decides.
+func evaluate(t *testing.T, policies ...provision.Policy) func(awsfake.Check) bool {
+	t.Helper()
+	var texts []string
+	for _, p := range policies {
+		texts = append(texts, p.String())
 	}
-	return false
+	grants, err := awsfake.Evaluate(texts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return grants
 }
 
-func matches(pattern, s string) bool {
-	before, after, wild := strings.Cut(pattern, "*")
-	if !wild {
-		return pattern == s
-	}
-	rest, ok := strings.CutPrefix(s, before)
-	if !ok {
-		return false
-	}
-	for i := range len(rest) + 1 {
-		if matches(after, rest[i:]) {
-			return true
+// others puts into a distribution what needs more permissions to change: an
+// origin request policy, and the Lambda function where a CloudFront function is
+// to check.
+func (s *site) others(id string) {
+	policy := s.fake.AddOriginRequestPolicy(types.OriginRequestPolicyConfig{
+		Name: aws.String("theirs"), HeadersConfig: &types.OriginRequestPolicyHeadersConfig{HeaderBehavior: types.OriginRequestPolicyHeaderBehaviorNone},
+	})
+	s.fake.ChangeDistribution(id, func(g *types.DistributionConfig) {
+		b := g.DefaultCacheBehavior
+		b.OriginRequestPolicyId = &policy
+		if s.check == provision.CloudFrontFunction {
+			b.FunctionAssociations = &types.FunctionAssociations{Quantity: aws.Int32(0)}
+			b.LambdaFunctionAssociations = &types.LambdaFunctionAssociations{Quantity: aws.Int32(1), Items: []types.LambdaFunctionAssociation{{
+				EventType: types.EventTypeViewerRequest, LambdaFunctionARN: aws.String("arn:aws:lambda:us-east-1:123456789012:function:" + ours + ":1"),
+			}}}
 		}
-	}
-	return false
+	})
 }
 
 // needed are the permissions that all that can happen needs.
@@ -366,6 +365,7 @@ func needed(t *testing.T, check provision.Check, allow func(awsfake.Check) bool)
 		id := s.run(t).DistributionID
 		s.drift()
 		s.fake.Untag(id)
+		s.others(id)
 		return id
 	}, func(s *provision.Settings) {
 		s.Secrets, s.PriceClass = []string{strings.Repeat("y", 40)}, "PriceClass_100"
@@ -382,11 +382,12 @@ func TestPermissions(t *testing.T) {
 }
 
 func testPermissions(t *testing.T, check provision.Check) {
-	policy := provision.Permissions(check, awsfake.Account, "packages", "", provision.Everything)
+	policy := permissionsOf(check, provision.Everything)
+	grants := evaluate(t, policy)
 	used := map[string]bool{}
-	for _, c := range needed(t, check, func(c awsfake.Check) bool { return grants(policy, c) }) {
+	for _, c := range needed(t, check, grants) {
 		used[c.Action] = true
-		if !grants(policy, c) {
+		if !grants(c) {
 			t.Errorf("%s %s needs %s on %s", c.Service, c.Operation, c.Action, c.Resource)
 		}
 	}
@@ -414,21 +415,21 @@ func TestMissing(t *testing.T) {
 		s := newSiteOf(check)
 		s.fake.Authorize = func(c awsfake.Check) bool { return c.Action != action && c.Action != "iam:SimulatePrincipalPolicy" }
 		_, err := s.runner(nil).Run(t.Context(), provision.Everything)
-		if m, ok := errors.AsType[*provision.MissingPermissionError](err); !ok || m.Action != action {
+		if m, ok := errors.AsType[*provision.RefusalError](err); !ok || m.Action != action {
 			t.Errorf("without %s: %v", action, err)
 		}
 	}
 }
 
 func testMissing(t *testing.T, check provision.Check) {
-	policy := provision.Permissions(check, awsfake.Account, "packages", "", provision.Everything)
+	policy := permissionsOf(check, provision.Everything)
 	for _, st := range policy.Statement {
 		for _, action := range st.Action {
 			s := newSiteOf(check)
 			s.fake.Authorize = func(c awsfake.Check) bool { return c.Action != action }
 			before := s.state0()
 			_, err := s.runner(nil).Run(t.Context(), provision.Everything)
-			if _, ok := errors.AsType[*provision.MissingError](err); !ok || !strings.Contains(err.Error(), action+" on ") {
+			if _, ok := errors.AsType[*provision.RefusalsError](err); !ok || !strings.Contains(err.Error(), action+" on ") {
 				t.Errorf("without %s: %v", action, err)
 			}
 			if s.state0() != before {

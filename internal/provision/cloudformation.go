@@ -131,14 +131,14 @@ func (d *design) lambdaResources(tags []m, version string) m {
 		"Key": m{"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
 			"Description": keyDescription, "KeyPolicy": d.key, "Tags": tags,
 		}},
-		"KeyAlias": m{"Type": "AWS::KMS::Alias", "Properties": m{"AliasName": keyAlias, "TargetKeyId": "${Key}"}},
+		"KeyAlias": m{"Type": "AWS::KMS::Alias", "Properties": m{"AliasName": keyAlias(d.name), "TargetKeyId": "${Key}"}},
 		"Role": m{"Type": "AWS::IAM::Role", "Properties": m{
-			"RoleName": Name, "Description": roleDescription, "AssumeRolePolicyDocument": d.trust, "Tags": tags,
-			"Policies": []m{{"PolicyName": Name, "PolicyDocument": d.role}},
+			"RoleName": d.name, "Description": roleDescription, "AssumeRolePolicyDocument": d.trust, "Tags": tags,
+			"Policies": []m{{"PolicyName": d.name, "PolicyDocument": d.role}},
 		}},
 		"Function": d.when(m{"Type": "AWS::Lambda::Function", "Properties": m{
-			"FunctionName": Name, "Description": functionDescription, "Role": "${Role.Arn}", "Runtime": string(runtime), "Handler": handler,
-			"MemorySize": memory, "Timeout": timeout, "Tags": tags,
+			"FunctionName": d.name, "Description": functionDescription, "Role": "${Role.Arn}", "Runtime": string(runtime), "Handler": handler,
+			"MemorySize": memory, "Timeout": timeout, "LoggingConfig": tree(logging()), "Tags": tags,
 		}}),
 		version: m{"Type": "AWS::Lambda::Version", "Condition": "Encrypted", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
 			"FunctionName": "${Function}", "Description": "packagecloud " + d.codeID,
@@ -152,10 +152,10 @@ func (d *design) edgeResources(tags []m) m {
 	flat(g)
 	return m{
 		"Store": m{"Type": "AWS::CloudFront::KeyValueStore", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": m{
-			"Name": Name, "Comment": storeComment, "Tags": tags,
+			"Name": d.name, "Comment": storeComment, "Tags": tags,
 		}},
 		"Function": m{"Type": "AWS::CloudFront::Function", "Properties": m{
-			"Name": Name, "AutoPublish": true, "FunctionConfig": g, "Tags": tags,
+			"Name": d.name, "AutoPublish": true, "FunctionConfig": g, "Tags": tags,
 		}},
 	}
 }

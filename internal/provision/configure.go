@@ -184,14 +184,29 @@ func sameMethods(have *types.AllowedMethods, want []types.Method) bool {
 
 // viewerRequest is the ARN of our function on viewer requests, of either kind,
 // or empty.
-func viewerRequest(g *types.DistributionConfig) string {
-	if a := viewerAssociation(g); a != nil && isOurFunction(aws.ToString(a.LambdaFunctionARN)) {
+func (s *Settings) viewerRequest(g *types.DistributionConfig) string {
+	if a := viewerAssociation(g); a != nil && s.owns(aws.ToString(a.LambdaFunctionARN)) {
 		return *a.LambdaFunctionARN
 	}
-	if a := edgeAssociation(g.DefaultCacheBehavior); a != nil && isOurEdgeFunction(aws.ToString(a.FunctionARN)) {
+	if a := edgeAssociation(g.DefaultCacheBehavior); a != nil && s.owns(aws.ToString(a.FunctionARN)) {
 		return *a.FunctionARN
 	}
 	return ""
+}
+
+// functionsOf are the ARNs of all functions that a behaviour runs.
+func functionsOf(lambdas *types.LambdaFunctionAssociations, functions *types.FunctionAssociations) (arns []string) {
+	if lambdas != nil {
+		for _, a := range lambdas.Items {
+			arns = append(arns, aws.ToString(a.LambdaFunctionARN))
+		}
+	}
+	if functions != nil {
+		for _, a := range functions.Items {
+			arns = append(arns, aws.ToString(a.FunctionARN))
+		}
+	}
+	return arns
 }
 
 func viewerAssociation(g *types.DistributionConfig) *types.LambdaFunctionAssociation {
@@ -206,16 +221,18 @@ func viewerAssociation(g *types.DistributionConfig) *types.LambdaFunctionAssocia
 	return &items[i]
 }
 
-func isOurFunction(arn string) bool { return strings.Contains(arn, ":function:"+Name+":") }
-
 // function puts the check on viewer requests. Where the other kind of ours is
 // there, it gives way in the same change: CloudFront takes one of them.
 func (c *configurer) function() error {
 	b := c.config.DefaultCacheBehavior
-	if err := othersOnViewer(b, isOurEdgeFunction(c.parts.version)); err != nil {
+	edge := c.settings.Check == CloudFrontFunction
+	if nameIn(c.parts.version) != "" { // else it is not known yet
+		edge = edgePattern.MatchString(c.parts.version)
+	}
+	if err := c.settings.othersOnViewer(b, edge); err != nil {
 		return err
 	}
-	was := viewerRequest(c.config)
+	was := c.settings.viewerRequest(c.config)
 	if was == c.parts.version {
 		return nil
 	}
@@ -227,7 +244,7 @@ func (c *configurer) function() error {
 	if b.LambdaFunctionAssociations != nil {
 		lambdas.Items = slices.DeleteFunc(b.LambdaFunctionAssociations.Items, func(a types.LambdaFunctionAssociation) bool { return a.EventType == types.EventTypeViewerRequest })
 	}
-	if isOurEdgeFunction(c.parts.version) {
+	if edge {
 		functions.Items = append(functions.Items, types.FunctionAssociation{EventType: types.EventTypeViewerRequest, FunctionARN: aws.String(c.parts.version)})
 	} else {
 		lambdas.Items = slices.Insert(lambdas.Items, 0, types.LambdaFunctionAssociation{EventType: types.EventTypeViewerRequest, IncludeBody: aws.Bool(false), LambdaFunctionARN: aws.String(c.parts.version)})
@@ -239,12 +256,12 @@ func (c *configurer) function() error {
 
 // othersOnViewer refuses a behaviour on whose viewer events something of others
 // is in the way: it takes one function each, and not both kinds.
-func othersOnViewer(b *types.DefaultCacheBehavior, edge bool) error {
+func (s *Settings) othersOnViewer(b *types.DefaultCacheBehavior, edge bool) error {
 	if b.FunctionAssociations != nil {
 		for _, a := range b.FunctionAssociations.Items {
 			arn := aws.ToString(a.FunctionARN)
 			switch {
-			case a.EventType == types.EventTypeViewerRequest && isOurEdgeFunction(arn):
+			case a.EventType == types.EventTypeViewerRequest && s.owns(arn):
 			case a.EventType == types.EventTypeViewerRequest && edge:
 				return fmt.Errorf("the distribution runs the function %s on viewer requests, which is not ours and stays: a behaviour takes one function, so move that one away", arn)
 			case !edge:
@@ -258,7 +275,7 @@ func othersOnViewer(b *types.DefaultCacheBehavior, edge bool) error {
 	for _, a := range b.LambdaFunctionAssociations.Items {
 		arn := aws.ToString(a.LambdaFunctionARN)
 		switch {
-		case a.EventType == types.EventTypeViewerRequest && !isOurFunction(arn):
+		case a.EventType == types.EventTypeViewerRequest && !s.owns(arn):
 			return fmt.Errorf("the distribution runs the function %s on viewer requests, which is not ours and stays: a behaviour takes one function, so move that one away", arn)
 		case a.EventType == types.EventTypeViewerResponse && edge:
 			return fmt.Errorf("the distribution runs the Lambda function %s on a %s, and CloudFront allows no function of its own beside it: move that function away", arn, a.EventType)

@@ -51,11 +51,7 @@ type Stage struct {
 // edgeFunctionARN is that of our CloudFront function, which is known before it
 // is made.
 func (o *Observed) edgeFunctionARN() string {
-	return "arn:aws:cloudfront::" + o.Account + ":function/" + Name
-}
-
-func isOurEdgeFunction(arn string) bool {
-	return strings.HasPrefix(arn, "arn:aws:cloudfront::") && strings.HasSuffix(arn, ":function/"+Name)
+	return "arn:aws:cloudfront::" + o.Account + ":function/" + o.Name
 }
 
 // readEdgeFunction reads both stages.
@@ -81,16 +77,16 @@ func (a *observer) readEdgeFunction(ctx context.Context, o *Observed) error {
 // so that who changed it in between makes the ETag wrong and not the code.
 func (a *observer) readStage(ctx context.Context, o *Observed, stage types.FunctionStage) (*Stage, *types.FunctionSummary, string, error) {
 	arn := o.edgeFunctionARN()
-	out, err := a.CloudFront.DescribeFunction(ctx, &cloudfront.DescribeFunctionInput{Name: aws.String(Name), Stage: stage})
+	out, err := a.CloudFront.DescribeFunction(ctx, &cloudfront.DescribeFunctionInput{Name: aws.String(o.Name), Stage: stage})
 	if code(err) == "NoSuchFunctionExists" {
 		return nil, nil, "", nil
 	}
 	if err != nil {
-		return nil, nil, "", denied(err, "cloudfront:DescribeFunction", arn, "read the CloudFront function %s", Name)
+		return nil, nil, "", denied(err, "cloudfront:DescribeFunction", arn, "read the CloudFront function %s", o.Name)
 	}
-	text, err := a.CloudFront.GetFunction(ctx, &cloudfront.GetFunctionInput{Name: aws.String(Name), Stage: stage})
+	text, err := a.CloudFront.GetFunction(ctx, &cloudfront.GetFunctionInput{Name: aws.String(o.Name), Stage: stage})
 	if err != nil {
-		return nil, nil, "", denied(err, "cloudfront:GetFunction", arn, "read the code of the CloudFront function %s", Name)
+		return nil, nil, "", denied(err, "cloudfront:GetFunction", arn, "read the code of the CloudFront function %s", o.Name)
 	}
 	g := out.FunctionSummary.FunctionConfig
 	s := &Stage{Code: text.FunctionCode, Runtime: string(g.Runtime), Comment: aws.ToString(g.Comment)}
@@ -131,19 +127,19 @@ func (p *Plan) edgeFunction(s *Settings, o *Observed) error {
 	}
 	f := o.EdgeFunction
 	if f == nil {
-		p.add(createEdgeFunction, Name, "it checks the signatures of download links at the edge")
-		p.add(publishEdgeFunction, Name, "CloudFront takes published functions only")
+		p.add(createEdgeFunction, o.Name, "it checks the signatures of download links at the edge")
+		p.add(publishEdgeFunction, o.Name, "CloudFront takes published functions only")
 		return nil
 	}
 	if !ours(f.Tags) {
-		return notOurs("CloudFront function", Name)
+		return notOurs("CloudFront function", o.Name)
 	}
 	changes := f.Development.drift(s, o)
 	if len(changes) > 0 {
-		p.add(updateEdgeFunction, Name, "the function is not the right one", changes...)
+		p.add(updateEdgeFunction, o.Name, "the function is not the right one", changes...)
 	}
 	if len(changes) > 0 || f.Live == nil || len(f.Live.drift(s, o)) > 0 {
-		p.add(publishEdgeFunction, Name, "the edges run what is published")
+		p.add(publishEdgeFunction, o.Name, "the edges run what is published")
 	}
 	return nil
 }
@@ -164,18 +160,18 @@ func (r *Runner) doEdgeFunction(ctx context.Context, o *Observed, v Verb) error 
 	g, arn := edgeConfig(o.Store.ARN), o.edgeFunctionARN()
 	switch v {
 	case createEdgeFunction:
-		_, err := r.AWS.CloudFront.CreateFunction(ctx, &cloudfront.CreateFunctionInput{Name: aws.String(Name), FunctionConfig: g, FunctionCode: r.Settings.Edge.Code, Tags: ourTags()})
+		_, err := r.AWS.CloudFront.CreateFunction(ctx, &cloudfront.CreateFunctionInput{Name: aws.String(o.Name), FunctionConfig: g, FunctionCode: r.Settings.Edge.Code, Tags: ourTags()})
 		return refused(err, "cloudfront:CreateFunction", "*")
 	case updateEdgeFunction:
 		_, err := r.AWS.CloudFront.UpdateFunction(ctx, &cloudfront.UpdateFunctionInput{
-			Name: aws.String(Name), IfMatch: aws.String(o.EdgeFunction.ETag), FunctionConfig: g, FunctionCode: r.Settings.Edge.Code,
+			Name: aws.String(o.Name), IfMatch: aws.String(o.EdgeFunction.ETag), FunctionConfig: g, FunctionCode: r.Settings.Edge.Code,
 		})
 		return refused(err, "cloudfront:UpdateFunction", arn)
 	}
 	if err := r.testEdgeFunction(ctx, o); err != nil {
 		return err
 	}
-	_, err := r.AWS.CloudFront.PublishFunction(ctx, &cloudfront.PublishFunctionInput{Name: aws.String(Name), IfMatch: aws.String(o.EdgeFunction.ETag)})
+	_, err := r.AWS.CloudFront.PublishFunction(ctx, &cloudfront.PublishFunctionInput{Name: aws.String(o.Name), IfMatch: aws.String(o.EdgeFunction.ETag)})
 	return refused(err, "cloudfront:PublishFunction", arn)
 }
 
@@ -198,7 +194,7 @@ func (r *Runner) testEdgeFunction(ctx context.Context, o *Observed) error {
 			return fmt.Errorf("make a link to test the function: %w", err)
 		}
 		out, err := r.AWS.CloudFront.TestFunction(ctx, &cloudfront.TestFunctionInput{
-			Name: aws.String(Name), IfMatch: aws.String(o.EdgeFunction.ETag), Stage: types.FunctionStageDevelopment, EventObject: event,
+			Name: aws.String(o.Name), IfMatch: aws.String(o.EdgeFunction.ETag), Stage: types.FunctionStageDevelopment, EventObject: event,
 		})
 		if err != nil {
 			return refused(err, "cloudfront:TestFunction", o.edgeFunctionARN())
@@ -236,9 +232,9 @@ func (s *Settings) chooseEdgeFunction(o *Observed, scope Scope) (string, error) 
 	case scope&Function != 0:
 		return arn, nil
 	case s.FunctionVersion != arn, f == nil, f.Live == nil:
-		return "", fmt.Errorf("there is no published CloudFront function %s of the name %s in the account %s: packagecloud-ctl bootstrap-cloudfront prints the right one", s.FunctionVersion, Name, o.Account)
+		return "", fmt.Errorf("there is no published CloudFront function %s of the name %s in the account %s: packagecloud-ctl bootstrap-cloudfront prints the right one", s.FunctionVersion, o.Name, o.Account)
 	case !ours(f.Tags):
-		return "", notOurs("CloudFront function", Name)
+		return "", notOurs("CloudFront function", o.Name)
 	}
 	return arn, nil
 }

@@ -19,7 +19,7 @@ import (
 const second = "Zt3kLq8WnB1xYc6vRj0uHs5gPe2mDa9oTf7iNrXwQzE"
 
 // edgeARN is the ARN of the CloudFront function.
-const edgeARN = "arn:aws:cloudfront::123456789012:function/" + provision.Name
+var edgeARN = "arn:aws:cloudfront::123456789012:function/" + ours
 
 // checked fails if an edge would let unchecked requests pass at this moment, or
 // refuse links of the secret, whichever configuration it has.
@@ -59,12 +59,12 @@ func TestChangeCheck(t *testing.T) {
 	if r := s.run(t); r.Version != edgeARN || r.DistributionID != first.DistributionID {
 		t.Errorf("%+v", r)
 	}
-	if n := len(s.fake.FunctionVersions(provision.Name)); n != 1 {
+	if n := len(s.fake.FunctionVersions(ours)); n != 1 {
 		t.Errorf("there are %d versions", n)
 	}
 	s.check = provision.LambdaEdge
 	r := s.run(t)
-	if r.Version != first.Version || len(s.fake.KeyValues(provision.Name)) != 1 {
+	if r.Version != first.Version || len(s.fake.KeyValues(ours)) != 2 {
 		t.Errorf("%+v", r)
 	}
 	if done := fmt.Sprint(r.Done); len(r.Done) != 2 || !strings.Contains(done, "update the distribution") || !strings.Contains(done, "wait for the distribution") {
@@ -79,7 +79,7 @@ func TestChangeCheck(t *testing.T) {
 func TestKeys(t *testing.T) {
 	s := newSiteOf(provision.CloudFrontFunction)
 	s.run(t)
-	s.fake.ChangeKeyValues(provision.Name, func(keys map[string]string) { keys["theirs"] = "x" })
+	s.fake.ChangeKeyValues(ours, func(keys map[string]string) { keys["theirs"] = "x" })
 	run := func(scope provision.Scope, want string, secrets ...string) {
 		t.Helper()
 		times := 0
@@ -88,7 +88,7 @@ func TestKeys(t *testing.T) {
 				// Somebody is faster.
 				if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/keys") && times < 2 {
 					times++
-					s.fake.ChangeKeyValues(provision.Name, func(keys map[string]string) { keys["theirs"] = fmt.Sprint(times) })
+					s.fake.ChangeKeyValues(ours, func(keys map[string]string) { keys["theirs"] = fmt.Sprint(times) })
 				}
 				return next.RoundTrip(r)
 			})
@@ -105,7 +105,7 @@ func TestKeys(t *testing.T) {
 		if got := strings.Join(done, ", "); got != want {
 			t.Errorf("it did %s, want %s", got, want)
 		}
-		keys := s.fake.KeyValues(provision.Name)
+		keys := s.fake.KeyValues(ours)
 		for _, secret := range secrets {
 			if keys[edge.KeyID(secret)] != secret {
 				t.Errorf("a secret is not there: %v", slices.Collect(maps.Keys(keys)))
@@ -121,11 +121,11 @@ func TestKeys(t *testing.T) {
 	run(provision.Everything, "put secrets into the key value store[put "+two+"], "+wait, secret, second)
 	run(provision.Everything, "", second, secret)
 	run(provision.Function, "", second) // links of the other are still good
-	if n := len(s.fake.KeyValues(provision.Name)); n != 3 {
+	if n := len(s.fake.KeyValues(ours)); n != 4 {
 		t.Errorf("%d keys", n)
 	}
 	run(provision.Everything, "take secrets out of the key value store[remove "+one+"], "+wait, second)
-	if n := len(s.fake.KeyValues(provision.Name)); n != 2 {
+	if n := len(s.fake.KeyValues(ours)); n != 3 {
 		t.Errorf("%d keys", n)
 	}
 }
@@ -148,7 +148,7 @@ func TestTwoCommands(t *testing.T) {
 		t.Errorf("associated: %s", plain(t, a))
 	}
 	for arn, want := range map[string]string{
-		"arn:aws:lambda:us-east-1:123456789012:function:" + provision.Name + ":1": "is not what packagecloud_rails['cloudfront_check'] asks for",
+		"arn:aws:lambda:us-east-1:123456789012:function:" + ours + ":1": "is not what packagecloud_rails['cloudfront_check'] asks for",
 		edgeARN + "_other": "there is no published CloudFront function",
 	} {
 		next.Settings.FunctionVersion = arn
@@ -169,7 +169,7 @@ func TestEdgeDrift(t *testing.T) {
 	s := newSiteOf(provision.CloudFrontFunction)
 	s.fake.DeployPolls = 2
 	s.run(t)
-	s.fake.DriftEdgeFunction(provision.Name)
+	s.fake.DriftEdgeFunction(ours)
 	drifted, _, _ := s.fake.EdgeFunction(edgeARN)
 	s.fake.RunEdgeFunction = func([]byte, map[string]string, []byte) ([]byte, error) { return nil, errors.New("TypeError") }
 	if _, err := s.runner(nil).Run(t.Context(), provision.Everything); err == nil || !strings.Contains(err.Error(), "was not published: TypeError") {
@@ -203,8 +203,8 @@ func TestEdgeUntouched(t *testing.T) {
 		what, want string
 		change     func(*site, string)
 	}{
-		{"a function without the tag", "CloudFront function " + provision.Name + ", which does not carry the tag", func(s *site, _ string) { s.fake.Untag(edgeARN) }},
-		{"a store without the tag", "key value store " + provision.Name + ", which does not carry the tag", func(s *site, _ string) { s.fake.Untag(provision.Name) }},
+		{"a function without the tag", "CloudFront function " + ours + ", which does not carry the tag", func(s *site, _ string) { s.fake.Untag(edgeARN) }},
+		{"a store without the tag", "key value store " + ours + ", which does not carry the tag", func(s *site, _ string) { s.fake.Untag(ours) }},
 		{"a Lambda function of others on viewer requests", "which is not ours and stays", func(s *site, id string) {
 			s.fake.ChangeDistribution(id, viewer(types.EventTypeViewerRequest, lambda))
 		}},

@@ -39,9 +39,9 @@ func (e *emulator) config(accessKey, secretKey string) aws.Config {
 // emulator.
 func (e *emulator) runner(c aws.Config) *provision.Runner {
 	s := settings()
-	s.Plaintext, s.Context = function.Plaintext, function.Context(provision.Name)
-	s.Code = func(key string, ciphertext []byte, secrets ...string) ([]byte, error) {
-		config := function.NewConfig(provision.Name, key, ciphertext, secrets...)
+	s.Plaintext, s.Context = function.Plaintext, function.Context
+	s.Code = func(name, key string, ciphertext []byte, secrets ...string) ([]byte, error) {
+		config := function.NewConfig(name, key, ciphertext, secrets...)
 		config.Endpoint = e.URL
 		return function.Zip(config)
 	}

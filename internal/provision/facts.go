@@ -32,6 +32,17 @@ type Facts struct {
 	MinTTL     int64
 	QueryInKey bool
 
+	Function string // what our function is called
+	// What others configured: the id of a web ACL of WAF, which countries are
+	// served (empty for all), whether only what CloudFront's own keys sign is, and
+	// whether the viewer's Host reaches the bucket.
+	WAF, Geo              string
+	Signers, ForwardsHost bool
+	// Key is the key of KMS that the bucket encrypts with, empty for none, and
+	// KeyProblem why CloudFront cannot use it, as far as its own policy does not
+	// decide that.
+	Key, KeyProblem, KeyStatement string
+
 	OriginError string // why the default behaviour does not go to the bucket, or empty
 	Granted     bool   // the bucket lets the distribution read
 	Public      bool   // and anybody else
@@ -46,7 +57,7 @@ func (s *Settings) Facts(o *Observed, scope Scope) (*Facts, error) {
 	}
 	f := &Facts{
 		Distribution: d.ID, Names: []string{d.Domain}, Enabled: aws.ToBool(d.Config.Enabled), Deployed: d.Deployed,
-		Version: viewerRequest(d.Config), Public: public(o.Bucket.Policy), Secrets: scope&Function != 0 && len(s.Secrets) > 0,
+		Version: s.viewerRequest(d.Config), Public: public(o.Bucket.Policy), Secrets: scope&Function != 0 && len(s.Secrets) > 0,
 	}
 	if d.Config.Aliases != nil {
 		f.Names = append(f.Names, d.Config.Aliases.Items...)
@@ -56,14 +67,14 @@ func (s *Settings) Facts(o *Observed, scope Scope) (*Facts, error) {
 	}
 	if l := d.Config.DefaultCacheBehavior.FunctionAssociations; l != nil {
 		for _, a := range l.Items {
-			if a.EventType != types.EventTypeViewerRequest && isOurEdgeFunction(aws.ToString(a.FunctionARN)) {
+			if a.EventType != types.EventTypeViewerRequest && s.owns(aws.ToString(a.FunctionARN)) {
 				f.Elsewhere = append(f.Elsewhere, string(a.EventType))
 			}
 		}
 	}
 	if l := d.Config.DefaultCacheBehavior.LambdaFunctionAssociations; l != nil {
 		for _, a := range l.Items {
-			if a.EventType != types.EventTypeViewerRequest && isOurFunction(aws.ToString(a.LambdaFunctionARN)) {
+			if a.EventType != types.EventTypeViewerRequest && s.owns(aws.ToString(a.LambdaFunctionARN)) {
 				f.Elsewhere = append(f.Elsewhere, string(a.EventType))
 			}
 		}
@@ -76,6 +87,15 @@ func (s *Settings) Facts(o *Observed, scope Scope) (*Facts, error) {
 		}
 	}
 	f.readAccess(s, o)
+	f.Function = o.Name
+	f.WAF, f.Geo = aws.ToString(d.Config.WebACLId), geo(d.Config)
+	f.Signers, f.ForwardsHost = wantsSigners(d.Config.DefaultCacheBehavior), forwardsHost(o.RequestPolicy)
+	if f.Key = o.Bucket.Key; f.Key != "" {
+		f.KeyStatement = KeyStatement(d)
+		if access, _, _ := currentAccess(s, o); access == AccessIdentity || isManaged(f.Key) {
+			f.KeyProblem = (&Plan{}).encryption(s, o, &parts{access: access}).Error()
+		}
+	}
 	return f, nil
 }
 

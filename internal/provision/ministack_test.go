@@ -201,19 +201,19 @@ func TestMiniStackKilled(t *testing.T) {
 			t.Errorf("killed after change %d: %s after %v", n, result.Version, result.Done)
 		}
 		checkBucket(t, bucket, "packages-"+account, 3)
-		checkOnce(t, c)
+		checkOnce(t, c, provision.Name("packages-"+account))
 	}
 }
 
 // checkOnce looks whether there is one of everything in an account.
-func checkOnce(t *testing.T, c aws.Config) {
+func checkOnce(t *testing.T, c aws.Config, name string) {
 	t.Helper()
 	front := cloudfront.NewFromConfig(c)
 	keys, err := kms.NewFromConfig(c).ListKeys(t.Context(), &kms.ListKeysInput{})
 	if err != nil || len(keys.Keys) != 1 {
 		t.Errorf("keys: %+v %v", keys, err)
 	}
-	versions, err := lambda.NewFromConfig(c).ListVersionsByFunction(t.Context(), &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(provision.Name)})
+	versions, err := lambda.NewFromConfig(c).ListVersionsByFunction(t.Context(), &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(name)})
 	if err != nil || len(versions.Versions) != 2 { // with $LATEST
 		t.Errorf("versions: %+v %v", versions, err)
 	}
@@ -269,7 +269,7 @@ func TestMiniStackSimulates(t *testing.T) {
 	t.Parallel()
 	e := startMiniStack(t, "AUTH=true")
 	accounts := 0
-	for _, statement := range provision.Permissions("", "", "", "", provision.Everything).Statement {
+	for _, statement := range permissionsOf("", provision.Everything).Statement {
 		for _, action := range statement.Action {
 			accounts++
 			account := fmt.Sprintf("%012d", accounts)
@@ -281,7 +281,7 @@ func TestMiniStackSimulates(t *testing.T) {
 				Sid: "Ask", Effect: "Allow", Action: []string{"iam:SimulatePrincipalPolicy"}, Resource: []string{"*"},
 			})
 			_, root, err := e.runAsUser(t, account, policy)
-			if _, ok := errors.AsType[*provision.MissingError](err); !ok || !strings.Contains(err.Error(), action+" on ") {
+			if _, ok := errors.AsType[*provision.RefusalsError](err); !ok || !strings.Contains(err.Error(), action+" on ") {
 				t.Errorf("without %s: %v", action, err)
 			}
 			if keys, err := kms.NewFromConfig(root).ListKeys(t.Context(), &kms.ListKeysInput{}); err != nil || len(keys.Keys) != 0 {
@@ -308,7 +308,9 @@ func (e *emulator) runAsUser(t *testing.T, account string, policy provision.Poli
 
 // forMiniStack is the printed policy as MiniStack reads policies.
 func forMiniStack(account string) provision.Policy {
-	policy := provision.Permissions("", account, "packages-"+account, "", provision.Everything)
+	s := settings()
+	s.Bucket = "packages-" + account
+	policy := s.Permissions(account, provision.Everything)
 	for i := range policy.Statement {
 		if policy.Statement[i].Sid == "EncryptSecrets" {
 			policy.Statement[i].Condition = nil // it does not know encryption contexts

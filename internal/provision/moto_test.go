@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"packagecloud/internal/provision"
-	"packagecloud/internal/provision/awsfake"
 )
 
 // moto does as AWS does: role, key and function, the versions of which it
@@ -44,11 +43,11 @@ func TestMoto(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(result.Done) != step.actions || !strings.HasSuffix(result.Version, ":function:"+provision.Name+step.version) {
+		if len(result.Done) != step.actions || !strings.HasSuffix(result.Version, ":function:"+ours+step.version) {
 			t.Errorf("with %d secrets: %s after %v", len(secrets), result.Version, result.Done)
 		}
 	}
-	listed, err := functions.ListVersionsByFunction(t.Context(), &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(provision.Name)})
+	listed, err := functions.ListVersionsByFunction(t.Context(), &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(ours)})
 	if err != nil || len(listed.Versions) != 3 { // with $LATEST
 		t.Errorf("versions: %+v %v", listed, err)
 	}
@@ -188,7 +187,7 @@ func (e *emulator) runAs(t *testing.T, scope provision.Scope, without string) (*
 
 // forMoto is the printed policy without a permission, as moto reads policies.
 func forMoto(scope provision.Scope, without string) provision.Policy {
-	policy := deny(provision.Permissions("", awsfake.Account, "packages", "", scope), without)
+	policy := deny(permissionsOf("", scope), without)
 	for i := range policy.Statement {
 		s := &policy.Statement[i]
 		if s.Sid != "Bucket" {

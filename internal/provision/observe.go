@@ -3,7 +3,6 @@ package provision
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -17,19 +16,27 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 )
 
 // Observed is what is, as far as it concerns us. A nil pointer stands for what
 // does not exist.
 type Observed struct {
 	Account, Caller string
-	Role            *Role
-	Key             *Key
-	Function        *ObservedFunction
-	Store           *Store
-	EdgeFunction    *ObservedEdgeFunction
+	// Name is what the function and what it needs are called: see Name.
+	Name string
+	// Sharers are other distributions that run a function of OldName, if the
+	// distribution does.
+	Sharers      []string
+	Role         *Role
+	Key          *Key
+	Function     *ObservedFunction
+	Store        *Store
+	EdgeFunction *ObservedEdgeFunction
 
-	CachePolicies  []types.CachePolicy // of the account
+	CachePolicies  []types.CachePolicy              // of the account
+	RequestPolicy  *types.OriginRequestPolicyConfig // of the distribution, nil for none
 	AccessControls []types.OriginAccessControlSummary
 	Identities     []Identity
 	Distribution   *ObservedDistribution
@@ -55,6 +62,7 @@ type Key struct {
 type ObservedFunction struct {
 	Role, Runtime, Handler string
 	Memory, Timeout        int32
+	Log                    string // see logLevels
 	CodeSHA256             string
 	Versions               []Version // published ones, oldest first
 	Tags                   map[string]string
@@ -80,16 +88,18 @@ type Bucket struct {
 	Policy  string // empty for none
 	Tags    map[string]string
 	Private bool // public access is blocked in all four ways
+	// Key is the key of KMS that objects are encrypted with by default, empty if
+	// S3 has its own.
+	Key string
 }
 
-func (o *Observed) roleARN() string { return "arn:aws:iam::" + o.Account + ":role/" + Name }
+func (o *Observed) roleARN() string { return "arn:aws:iam::" + o.Account + ":role/" + o.Name }
 
-// observer reads what is. It goes on when a permission is missing, to tell of
-// all of them at once.
+// observer reads what is. It goes on when AWS refuses a call, to tell of all
+// refusals at once.
 type observer struct {
 	*AWS
 	settings *Settings
-	missing  []error
 	// createdKey is the ARN of a key that was just made and may not be listed
 	// yet.
 	createdKey string
@@ -102,25 +112,107 @@ func (a *observer) observe(ctx context.Context, scope Scope) (*Observed, error) 
 	if o.Account, o.Caller, err = a.Caller(ctx); err != nil {
 		return nil, err
 	}
-	a.missing = nil
-	steps := append(a.settings.readers(a, scope), a.readBucket)
-	if scope&Distribution != 0 {
-		steps = append(steps, a.readCachePolicies, a.readAccessControls, a.readIdentities, a.readDistribution)
+	if err := checkPartition(o.Caller); err != nil {
+		return nil, err
 	}
+	// The names of the rest hang upon what the distribution runs.
+	steps := append([]func(context.Context, *Observed) error{a.readDistribution, a.chooseName}, a.settings.readers(a, scope)...)
+	steps = append(steps, a.readBucket)
+	if scope&Distribution != 0 {
+		steps = append(steps, a.readEncryption, a.readCachePolicies, a.readAccessControls, a.readIdentities, a.readRequestPolicy)
+	}
+	var refusals []error
 	for _, step := range steps {
 		err := step(ctx, o)
 		if isDenied(err) {
-			a.missing = append(a.missing, err)
+			refusals = append(refusals, err)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if len(a.missing) > 0 {
-		return nil, &MissingError{Missing: a.missing}
+	if len(refusals) > 0 {
+		return nil, &RefusalsError{Refusals: refusals}
 	}
 	return o, nil
+}
+
+// chooseName finds out what the function and what it needs are called: what the
+// command was told, or what the distribution runs, if that is OldName and no
+// other distribution runs it.
+func (a *observer) chooseName(ctx context.Context, o *Observed) (err error) {
+	s := a.settings
+	o.Name = Name(s.Bucket)
+	if s.OldNames {
+		o.Name = OldName
+		return nil
+	}
+	if s.FunctionVersion != "" {
+		if nameIn(s.FunctionVersion) == OldName {
+			o.Name = OldName
+		}
+		return nil
+	}
+	if o.Distribution == nil || nameIn(s.viewerRequest(o.Distribution.Config)) != OldName {
+		return nil
+	}
+	if o.Sharers, err = a.sharers(ctx, o.Distribution.ID); err == nil && len(o.Sharers) == 0 {
+		o.Name = OldName
+	}
+	return err
+}
+
+// sharers are the ids of the distributions but one that run a function of
+// OldName.
+func (a *observer) sharers(ctx context.Context, but string) (ids []string, err error) {
+	err = a.eachDistribution(ctx, func(d *types.DistributionSummary) error {
+		arns := functionsOf(d.DefaultCacheBehavior.LambdaFunctionAssociations, d.DefaultCacheBehavior.FunctionAssociations)
+		if d.CacheBehaviors != nil {
+			for _, b := range d.CacheBehaviors.Items {
+				arns = append(arns, functionsOf(b.LambdaFunctionAssociations, b.FunctionAssociations)...)
+			}
+		}
+		if aws.ToString(d.Id) != but && slices.ContainsFunc(arns, func(arn string) bool { return nameIn(arn) == OldName }) {
+			ids = append(ids, aws.ToString(d.Id))
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// eachDistribution lists the distributions of the account.
+func (a *observer) eachDistribution(ctx context.Context, look func(*types.DistributionSummary) error) error {
+	pages := cloudfront.NewListDistributionsPaginator(a.CloudFront, &cloudfront.ListDistributionsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return denied(err, "cloudfront:ListDistributions", "*", "list the distributions")
+		}
+		for i := range page.DistributionList.Items {
+			if err := look(&page.DistributionList.Items[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readRequestPolicy reads the origin request policy of the distribution.
+func (a *observer) readRequestPolicy(ctx context.Context, o *Observed) error {
+	if o.Distribution == nil {
+		return nil
+	}
+	id := aws.ToString(o.Distribution.Config.DefaultCacheBehavior.OriginRequestPolicyId)
+	if id == "" {
+		return nil
+	}
+	out, err := a.CloudFront.GetOriginRequestPolicy(ctx, &cloudfront.GetOriginRequestPolicyInput{Id: aws.String(id)})
+	if err != nil {
+		return denied(err, "cloudfront:GetOriginRequestPolicy", "arn:aws:cloudfront::"+o.Account+":origin-request-policy/"+id, "read the origin request policy %s", id)
+	}
+	o.RequestPolicy = out.OriginRequestPolicy.OriginRequestPolicyConfig
+	return nil
 }
 
 // readers read what the check needs to know of itself.
@@ -138,29 +230,29 @@ func (s *Settings) readers(a *observer, scope Scope) []func(context.Context, *Ob
 }
 
 func (a *observer) readRole(ctx context.Context, o *Observed) error {
-	out, err := a.IAM.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String(Name)})
+	out, err := a.IAM.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String(o.Name)})
 	if code(err) == "NoSuchEntity" {
 		return nil
 	}
 	if err != nil {
-		return denied(err, "iam:GetRole", o.roleARN(), "read the role %s", Name)
+		return denied(err, "iam:GetRole", o.roleARN(), "read the role %s", o.Name)
 	}
 	o.Role = &Role{Tags: map[string]string{}}
 	for _, t := range out.Role.Tags {
 		o.Role.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
 	if o.Role.Trust, err = url.PathUnescape(aws.ToString(out.Role.AssumeRolePolicyDocument)); err != nil {
-		return fmt.Errorf("read the trust policy of the role %s: %w", Name, err)
+		return fmt.Errorf("read the trust policy of the role %s: %w", o.Name, err)
 	}
-	policy, err := a.IAM.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: aws.String(Name), PolicyName: aws.String(Name)})
+	policy, err := a.IAM.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: aws.String(o.Name), PolicyName: aws.String(o.Name)})
 	if code(err) == "NoSuchEntity" {
 		return nil
 	}
 	if err != nil {
-		return denied(err, "iam:GetRolePolicy", o.roleARN(), "read the policy of the role %s", Name)
+		return denied(err, "iam:GetRolePolicy", o.roleARN(), "read the policy of the role %s", o.Name)
 	}
 	if o.Role.Policy, err = url.PathUnescape(aws.ToString(policy.PolicyDocument)); err != nil {
-		return fmt.Errorf("read the policy of the role %s: %w", Name, err)
+		return fmt.Errorf("read the policy of the role %s: %w", o.Name, err)
 	}
 	return nil
 }
@@ -168,7 +260,7 @@ func (a *observer) readRole(ctx context.Context, o *Observed) error {
 // readKey finds the key by its alias, or one that was made but not named, which
 // a killed run left.
 func (a *observer) readKey(ctx context.Context, o *Observed) error {
-	key, err := a.describeKey(ctx, keyAlias)
+	key, err := a.describeKey(ctx, keyAlias(o.Name))
 	if err == nil && key != nil {
 		key.Named, o.Key = true, key
 		return nil
@@ -187,7 +279,7 @@ func (a *observer) readKey(ctx context.Context, o *Observed) error {
 		}
 		for _, k := range page.Keys {
 			key, err := a.describeKey(ctx, aws.ToString(k.KeyArn))
-			if isDenied(err) || err == nil && (key == nil || !ours(key.Tags) || key.State != kmstypes.KeyStateEnabled) {
+			if isDenied(err) || err == nil && (key == nil || !ours(key.Tags) || !key.isOf(o.Name) || key.State != kmstypes.KeyStateEnabled) {
 				continue // of somebody else, and often not for us to read
 			}
 			if err != nil {
@@ -199,6 +291,13 @@ func (a *observer) readKey(ctx context.Context, o *Observed) error {
 		}
 	}
 	return nil
+}
+
+// isOf reports whether a key without an alias was made for a name. An earlier
+// version of this program did not tag whose it is.
+func (k *Key) isOf(name string) bool {
+	tag, ok := k.Tags[nameTag]
+	return tag == name || !ok && name == OldName
 }
 
 // describeKey is nil if there is no such key.
@@ -225,27 +324,28 @@ func (a *observer) describeKey(ctx context.Context, id string) (*Key, error) {
 }
 
 func (a *observer) readFunction(ctx context.Context, o *Observed) error {
-	resource := "arn:aws:lambda:" + edgeRegion + ":" + o.Account + ":function:" + Name
-	out, err := a.Lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(Name)})
+	resource := "arn:aws:lambda:" + edgeRegion + ":" + o.Account + ":function:" + o.Name
+	out, err := a.Lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(o.Name)})
 	if code(err) == "ResourceNotFoundException" {
 		return nil
 	}
 	if err != nil {
-		return denied(err, "lambda:GetFunction", resource, "read the function %s", Name)
+		return denied(err, "lambda:GetFunction", resource, "read the function %s", o.Name)
 	}
 	if out.TagsError != nil {
-		return &MissingPermissionError{Action: "lambda:ListTags", Resource: resource, Err: errors.New(aws.ToString(out.TagsError.Message))}
+		e := out.TagsError
+		return denied(&smithy.GenericAPIError{Code: aws.ToString(e.ErrorCode), Message: aws.ToString(e.Message)}, "lambda:ListTags", resource, "read the tags of the function %s", o.Name)
 	}
 	c := out.Configuration
 	o.Function = &ObservedFunction{
 		Role: aws.ToString(c.Role), Runtime: string(c.Runtime), Handler: aws.ToString(c.Handler), Memory: aws.ToInt32(c.MemorySize),
-		Timeout: aws.ToInt32(c.Timeout), CodeSHA256: aws.ToString(c.CodeSha256), Tags: out.Tags,
+		Timeout: aws.ToInt32(c.Timeout), Log: logLevels(c.LoggingConfig), CodeSHA256: aws.ToString(c.CodeSha256), Tags: out.Tags,
 	}
-	pages := lambda.NewListVersionsByFunctionPaginator(a.Lambda, &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(Name)})
+	pages := lambda.NewListVersionsByFunctionPaginator(a.Lambda, &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(o.Name)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return denied(err, "lambda:ListVersionsByFunction", resource, "list the versions of the function %s", Name)
+			return denied(err, "lambda:ListVersionsByFunction", resource, "list the versions of the function %s", o.Name)
 		}
 		for _, v := range page.Versions {
 			if aws.ToString(v.Version) != "$LATEST" {
@@ -338,27 +438,19 @@ func (a *observer) readDistribution(ctx context.Context, o *Observed) error {
 	return err
 }
 
+// findDistributions finds those with our tag and the bucket for an origin.
 func (a *observer) findDistributions(ctx context.Context) (found []string, err error) {
-	pages := cloudfront.NewListDistributionsPaginator(a.CloudFront, &cloudfront.ListDistributionsInput{})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, denied(err, "cloudfront:ListDistributions", "*", "list the distributions")
+	err = a.eachDistribution(ctx, func(d *types.DistributionSummary) error {
+		if !slices.ContainsFunc(d.Origins.Items, func(o types.Origin) bool { return isBucketOrigin(aws.ToString(o.DomainName), a.settings.Bucket) }) {
+			return nil
 		}
-		for _, d := range page.DistributionList.Items {
-			if !slices.ContainsFunc(d.Origins.Items, func(o types.Origin) bool { return isBucketOrigin(aws.ToString(o.DomainName), a.settings.Bucket) }) {
-				continue
-			}
-			tags, err := a.cloudFrontTags(ctx, aws.ToString(d.ARN))
-			if err != nil {
-				return nil, err
-			}
-			if ours(tags) {
-				found = append(found, aws.ToString(d.Id))
-			}
+		tags, err := a.cloudFrontTags(ctx, aws.ToString(d.ARN))
+		if err == nil && ours(tags) {
+			found = append(found, aws.ToString(d.Id))
 		}
-	}
-	return found, nil
+		return err
+	})
+	return found, err
 }
 
 // cloudFrontTags are the tags of a distribution, a function or a store.
@@ -385,12 +477,18 @@ func (a *observer) readBucket(ctx context.Context, o *Observed) error {
 	name := aws.String(a.settings.Bucket)
 	resource := "arn:aws:s3:::" + a.settings.Bucket
 	location, err := a.S3.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: name})
+	if region, ok := otherRegion(err); ok {
+		return a.wrongRegion(region, err)
+	}
 	if err != nil {
 		return denied(err, "s3:GetBucketLocation", resource, "ask where the bucket %s is", a.settings.Bucket)
 	}
 	o.Bucket.Region = cmp.Or(string(location.LocationConstraint), edgeRegion)
 	if o.Bucket.Region == "EU" {
 		o.Bucket.Region = "eu-west-1"
+	}
+	if o.Bucket.Region != a.settings.Region {
+		return a.wrongRegion(o.Bucket.Region, nil)
 	}
 	policy, err := a.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: name})
 	if err != nil && code(err) != "NoSuchBucketPolicy" {
@@ -416,6 +514,32 @@ func (a *observer) readBucket(ctx context.Context, o *Observed) error {
 	if err == nil {
 		b := access.PublicAccessBlockConfiguration
 		o.Bucket.Private = aws.ToBool(b.BlockPublicAcls) && aws.ToBool(b.IgnorePublicAcls) && aws.ToBool(b.BlockPublicPolicy) && aws.ToBool(b.RestrictPublicBuckets)
+	}
+	return nil
+}
+
+// wrongRegion says that the configuration has another region than the bucket. An
+// empty region is one that S3 does not tell.
+func (a *observer) wrongRegion(region string, err error) error {
+	if region == "" {
+		return fmt.Errorf("the bucket %s is not in %s, which packagecloud_rails['s3_region'] says: correct it: %w", a.settings.Bucket, a.settings.Region, err)
+	}
+	return fmt.Errorf("the bucket %s is in %s, but packagecloud_rails['s3_region'] is '%s': correct it", a.settings.Bucket, region, a.settings.Region)
+}
+
+// readEncryption reads how the bucket encrypts what is stored in it.
+func (a *observer) readEncryption(ctx context.Context, o *Observed) error {
+	out, err := a.S3.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: aws.String(a.settings.Bucket)})
+	if code(err) == "ServerSideEncryptionConfigurationNotFoundError" {
+		return nil
+	}
+	if err != nil {
+		return denied(err, "s3:GetEncryptionConfiguration", "arn:aws:s3:::"+a.settings.Bucket, "ask how the bucket %s encrypts", a.settings.Bucket)
+	}
+	for _, rule := range out.ServerSideEncryptionConfiguration.Rules {
+		if d := rule.ApplyServerSideEncryptionByDefault; d != nil && d.SSEAlgorithm != s3types.ServerSideEncryptionAes256 {
+			o.Bucket.Key = cmp.Or(aws.ToString(d.KMSMasterKeyID), managedKey)
+		}
 	}
 	return nil
 }

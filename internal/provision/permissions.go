@@ -2,6 +2,8 @@ package provision
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,31 +13,58 @@ import (
 
 // Permissions is the least that the AWS credentials must be allowed for a
 // scope: the calls of this package, and what AWS asks for behind them (passing
-// the role, replicating the function). An empty account stands for any, an
-// empty logBucket for none. A test compares it with the calls.
-func Permissions(check Check, account, bucket, logBucket string, scope Scope) Policy {
+// the role, replicating the function, changing the policy of a key that is made).
+// An empty account stands for any. The names are those of Runner.Names, or else
+// the one for the bucket. A test runs everything with it and nothing else.
+func (s *Settings) Permissions(account string, scope Scope, names ...string) Policy {
 	if account == "" {
 		account = "*"
 	}
-	s := lambdaPermissions(account, scope)
-	if check == CloudFrontFunction {
-		s = edgeFunctionPermissions(account, scope)
+	if len(names) == 0 {
+		names = []string{Name(s.Bucket)}
 	}
-	actions := []string{"s3:GetBucketLocation", "s3:GetBucketPolicy", "s3:GetBucketTagging", "s3:GetBucketPublicAccessBlock"}
+	a := named{account, names}
+	statements := a.lambdaPermissions(scope)
+	if s.Check == CloudFrontFunction {
+		statements = a.edgeFunctionPermissions(scope)
+	}
+	// What the distribution runs decides what is what.
+	list := []string{"cloudfront:ListDistributions"}
+	distribution := []string{"cloudfront:GetDistribution", "cloudfront:ListTagsForResource"}
+	bucket := []string{"s3:GetBucketLocation", "s3:GetBucketPolicy", "s3:GetBucketTagging", "s3:GetBucketPublicAccessBlock"}
 	if scope&Distribution != 0 {
-		s = append(s, allow("CloudFront", []string{"*"}, nil, "cloudfront:ListCachePolicies", "cloudfront:CreateCachePolicy",
+		list = append(list, "cloudfront:ListCachePolicies", "cloudfront:CreateCachePolicy",
 			"cloudfront:ListOriginAccessControls", "cloudfront:CreateOriginAccessControl",
-			"cloudfront:ListCloudFrontOriginAccessIdentities", "cloudfront:CreateCloudFrontOriginAccessIdentity",
-			"cloudfront:ListDistributions", "cloudfront:CreateDistribution"),
-			allow("Distribution", []string{"arn:aws:cloudfront::" + account + ":distribution/*"}, nil,
-				"cloudfront:GetDistribution", "cloudfront:UpdateDistribution", "cloudfront:ListTagsForResource", "cloudfront:TagResource"))
-		actions = append(actions, "s3:PutBucketPolicy", "s3:PutBucketTagging")
+			"cloudfront:ListCloudFrontOriginAccessIdentities", "cloudfront:CreateCloudFrontOriginAccessIdentity", "cloudfront:CreateDistribution")
+		distribution = append(distribution, "cloudfront:UpdateDistribution", "cloudfront:TagResource")
+		bucket = append(bucket, "s3:GetEncryptionConfiguration", "s3:PutBucketPolicy", "s3:PutBucketTagging")
+		statements = append(statements, allow("OriginRequestPolicy", []string{"arn:aws:cloudfront::" + account + ":origin-request-policy/*"}, nil, "cloudfront:GetOriginRequestPolicy"))
 	}
-	s = append(s, allow("Bucket", []string{"arn:aws:s3:::" + bucket}, nil, actions...))
-	if logBucket != "" && scope&Distribution != 0 {
-		s = append(s, allow("LogBucket", []string{"arn:aws:s3:::" + logBucket}, nil, "s3:GetBucketAcl", "s3:PutBucketAcl"))
+	statements = append(statements, allow("CloudFront", []string{"*"}, nil, list...),
+		allow("Distribution", []string{"arn:aws:cloudfront::" + account + ":distribution/*"}, nil, distribution...),
+		allow("Bucket", []string{"arn:aws:s3:::" + s.Bucket}, nil, bucket...))
+	if s.LogBucket != "" && scope&Distribution != 0 {
+		statements = append(statements, allow("LogBucket", []string{"arn:aws:s3:::" + s.LogBucket}, nil, "s3:GetBucketAcl", "s3:PutBucketAcl"))
 	}
-	return policyOf(s...)
+	return policyOf(statements...)
+}
+
+// Names are what the function and what it needs may be called: one name, or both
+// where the distribution that the configuration names may not be read.
+func (r *Runner) Names(ctx context.Context) ([]string, error) {
+	a := &observer{AWS: r.AWS, settings: &r.Settings}
+	o := &Observed{}
+	err := a.readDistribution(ctx, o)
+	if err == nil {
+		err = a.chooseName(ctx, o)
+	}
+	if isDenied(err) && r.Settings.DistributionID != "" {
+		return []string{Name(r.Settings.Bucket), OldName}, nil
+	}
+	if isDenied(err) {
+		return []string{Name(r.Settings.Bucket)}, nil
+	}
+	return []string{o.Name}, err
 }
 
 func allow(sid string, resources []string, condition map[string]map[string][]string, actions ...string) Statement {
@@ -46,26 +75,47 @@ func equals(key string, values ...string) map[string]map[string][]string {
 	return map[string]map[string][]string{"StringEquals": {key: values}}
 }
 
+// named makes the resources of names in an account.
+type named struct {
+	account string
+	names   []string
+}
+
+// arns are the ARNs of all names with something before and after each.
+func (a named) arns(before string, after ...string) (arns []string) {
+	if len(after) == 0 {
+		after = []string{""}
+	}
+	for _, name := range a.names {
+		for _, end := range after {
+			arns = append(arns, "arn:aws:"+strings.ReplaceAll(before, "ACCOUNT", a.account)+name+end)
+		}
+	}
+	return arns
+}
+
+const functionARN = "lambda:" + edgeRegion + ":ACCOUNT:function:"
+
 // lambdaPermissions are for the Lambda function and what it needs.
-func lambdaPermissions(account string, scope Scope) (s []Statement) {
-	role := "arn:aws:iam::" + account + ":role/" + Name
-	function := "arn:aws:lambda:" + edgeRegion + ":" + account + ":function:" + Name
-	keys := "arn:aws:kms:" + edgeRegion + ":" + account + ":key/*"
+func (a named) lambdaPermissions(scope Scope) (s []Statement) {
+	role := a.arns("iam::ACCOUNT:role/")
+	keys := []string{"arn:aws:kms:" + edgeRegion + ":" + a.account + ":key/*"}
 	if scope&Function != 0 {
 		s = append(s,
-			allow("Role", []string{role}, nil, "iam:GetRole", "iam:GetRolePolicy", "iam:CreateRole", "iam:TagRole", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"),
-			allow("PassRole", []string{role}, equals("iam:PassedToService", "lambda.amazonaws.com"), "iam:PassRole"),
+			allow("Role", role, nil, "iam:GetRole", "iam:GetRolePolicy", "iam:CreateRole", "iam:TagRole", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"),
+			allow("PassRole", role, equals("iam:PassedToService", "lambda.amazonaws.com"), "iam:PassRole"),
 			allow("NewKey", []string{"*"}, nil, "kms:CreateKey", "kms:ListKeys"),
-			allow("Key", []string{keys}, nil, "kms:DescribeKey", "kms:ListResourceTags", "kms:TagResource", "kms:CreateAlias"),
-			allow("KeyAlias", []string{"arn:aws:kms:" + edgeRegion + ":" + account + ":" + keyAlias}, nil, "kms:CreateAlias"),
-			allow("EncryptSecrets", []string{keys}, equals("kms:EncryptionContext:function", Name), "kms:Encrypt"),
-			allow("ChangeFunction", []string{function}, nil, "lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion", "lambda:TagResource"))
+			// CreateKey asks whether its caller could change the policy of the key.
+			allow("Key", keys, nil, "kms:DescribeKey", "kms:ListResourceTags", "kms:TagResource", "kms:PutKeyPolicy", "kms:CreateAlias"),
+			allow("KeyAlias", a.arns("kms:"+edgeRegion+":ACCOUNT:alias/"), nil, "kms:CreateAlias"),
+			allow("EncryptSecrets", keys, equals("kms:EncryptionContext:function", a.names...), "kms:Encrypt"),
+			allow("ChangeFunction", a.arns(functionARN), nil, "lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion", "lambda:TagResource"))
 	}
-	s = append(s, allow("Function", []string{function, function + ":*"}, nil, "lambda:GetFunction", "lambda:ListTags", "lambda:ListVersionsByFunction"))
+	s = append(s, allow("Function", a.arns(functionARN, "", ":*"), nil, "lambda:GetFunction", "lambda:ListTags", "lambda:ListVersionsByFunction"))
 	if scope&Distribution != 0 {
 		s = append(s,
-			allow("ReplicateFunction", []string{function + ":*"}, nil, "lambda:EnableReplication*"),
-			allow("ReplicationRoles", []string{"arn:aws:iam::" + account + ":role/aws-service-role/*"},
+			allow("ReplicateFunction", a.arns(functionARN, ":*"), nil, "lambda:EnableReplication*", "lambda:DisableReplication*"),
+			allow("ReplicationRoles", []string{"arn:aws:iam::" + a.account + ":role/aws-service-role/*"},
 				equals("iam:AWSServiceName", "replicator.lambda.amazonaws.com", "logger.cloudfront.amazonaws.com"), "iam:CreateServiceLinkedRole"))
 	}
 	return s
@@ -73,62 +123,123 @@ func lambdaPermissions(account string, scope Scope) (s []Statement) {
 
 // edgeFunctionPermissions are for the CloudFront function and its store, whose
 // ARN has an id that is not known before.
-func edgeFunctionPermissions(account string, scope Scope) (s []Statement) {
-	function := "arn:aws:cloudfront::" + account + ":function/" + Name
-	stores := "arn:aws:cloudfront::" + account + ":key-value-store/*"
+func (a named) edgeFunctionPermissions(scope Scope) (s []Statement) {
+	function := a.arns("cloudfront::ACCOUNT:function/")
+	stores := []string{"arn:aws:cloudfront::" + a.account + ":key-value-store/*"}
 	if scope&Function != 0 {
 		s = append(s,
 			allow("NewFunction", []string{"*"}, nil, "cloudfront:CreateFunction", "cloudfront:CreateKeyValueStore"),
-			allow("ChangeFunction", []string{function}, nil, "cloudfront:UpdateFunction", "cloudfront:TestFunction", "cloudfront:PublishFunction"),
-			allow("TagFunction", []string{function, stores}, nil, "cloudfront:TagResource"))
+			allow("ChangeFunction", function, nil, "cloudfront:UpdateFunction", "cloudfront:TestFunction", "cloudfront:PublishFunction"),
+			allow("TagFunction", slices.Concat(function, stores), nil, "cloudfront:TagResource"))
+	}
+	if scope&Distribution != 0 { // where it takes the place of the Lambda function
+		s = append(s, allow("ReplicateFunction", a.arns(functionARN, ":*"), nil, "lambda:DisableReplication*"))
 	}
 	return append(s,
-		allow("Function", []string{function}, nil, "cloudfront:DescribeFunction", "cloudfront:GetFunction", "cloudfront:ListTagsForResource"),
-		allow("Store", []string{stores}, nil, "cloudfront:DescribeKeyValueStore", "cloudfront:ListTagsForResource",
+		allow("Function", function, nil, "cloudfront:DescribeFunction", "cloudfront:GetFunction", "cloudfront:ListTagsForResource"),
+		allow("Store", stores, nil, "cloudfront:DescribeKeyValueStore", "cloudfront:ListTagsForResource",
 			"cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:ListKeys", "cloudfront-keyvaluestore:UpdateKeys"))
 }
 
 // allowed asks IAM whether all permissions are there, before anything is
-// created. If it must not be asked, the reads that were done already are what
-// can be known.
+// created. What IAM does not answer will be seen when it is needed.
 func (r *Runner) allowed(ctx context.Context, o *Observed, scope Scope) error {
 	principal, ok := principalARN(o.Caller)
 	if !ok {
 		return nil
 	}
-	var missing []error
-	for _, s := range Permissions(r.Settings.Check, o.Account, r.Settings.Bucket, r.Settings.LogBucket, scope).Statement {
+	var refusals []error
+	silent := ""
+	for _, q := range questions(r.Settings.Permissions(o.Account, scope, o.Name)) {
+		found, err := r.ask(ctx, principal, q)
+		refusals = append(refusals, found...)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			silent = code(err)
+		}
+		if isDenied(err) || code(err) == "NoSuchEntity" { // all others would be answered alike
+			break
+		}
+	}
+	if len(refusals) > 0 {
+		return &RefusalsError{Refusals: refusals}
+	}
+	if silent != "" {
+		r.say("IAM does not tell about all permissions (%s): a missing one will be seen when it is needed", silent)
+	}
+	return nil
+}
+
+// question is one call of SimulatePrincipalPolicy.
+type question struct {
+	permissions map[string]string // by the action that is asked for
+	resource    string
+	condition   map[string][]string
+}
+
+// questions are a policy as IAM can be asked about it: it takes no wildcards in
+// actions. An action that stands for a wildcard is asked for alone, because IAM
+// may not know it and then answers nothing.
+func questions(policy Policy) (list []question) {
+	for _, s := range policy.Statement {
 		for _, resource := range s.Resource {
-			in := &iam.SimulatePrincipalPolicyInput{
-				PolicySourceArn: aws.String(principal), ActionNames: s.Action, ResourceArns: []string{example(resource)},
+			plain := question{map[string]string{}, resource, s.Condition["StringEquals"]}
+			for _, permission := range s.Action {
+				if action, wild := strings.CutSuffix(permission, "*"); wild {
+					list = append(list, question{map[string]string{action: permission}, resource, plain.condition})
+				} else {
+					plain.permissions[permission] = permission
+				}
 			}
-			for key, values := range s.Condition["StringEquals"] {
-				in.ContextEntries = append(in.ContextEntries, iamtypes.ContextEntry{
-					ContextKeyName: aws.String(key), ContextKeyType: iamtypes.ContextKeyTypeEnumString, ContextKeyValues: values[:1],
-				})
-			}
-			pages := iam.NewSimulatePrincipalPolicyPaginator(r.AWS.IAM, in)
-			for pages.HasMorePages() {
-				page, err := pages.NextPage(ctx)
-				if err != nil && ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if err != nil { // not allowed to ask, or a principal that cannot be asked for
-					r.say("IAM does not tell which permissions there are (%s): a missing one will be seen when it is needed", code(err))
-					return nil
-				}
-				for _, e := range page.EvaluationResults {
-					if e.EvalDecision != iamtypes.PolicyEvaluationDecisionTypeAllowed {
-						missing = append(missing, &MissingPermissionError{Action: aws.ToString(e.EvalActionName), Resource: resource})
-					}
-				}
+			if len(plain.permissions) > 0 {
+				list = append(list, plain)
 			}
 		}
 	}
-	if len(missing) > 0 {
-		return &MissingError{Missing: missing}
+	return list
+}
+
+// ask returns what IAM says will be refused.
+func (r *Runner) ask(ctx context.Context, principal string, q question) (refusals []error, err error) {
+	in := &iam.SimulatePrincipalPolicyInput{
+		PolicySourceArn: aws.String(principal), ActionNames: slices.Sorted(maps.Keys(q.permissions)), ResourceArns: []string{example(q.resource)},
 	}
-	return nil
+	for key, values := range q.condition {
+		in.ContextEntries = append(in.ContextEntries, iamtypes.ContextEntry{
+			ContextKeyName: aws.String(key), ContextKeyType: iamtypes.ContextKeyTypeEnumString, ContextKeyValues: values[:1],
+		})
+	}
+	pages := iam.NewSimulatePrincipalPolicyPaginator(r.AWS.IAM, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return refusals, err
+		}
+		for _, e := range page.EvaluationResults {
+			if e.EvalDecision != iamtypes.PolicyEvaluationDecisionTypeAllowed {
+				refusals = append(refusals, simulated(&e, q.permissions[aws.ToString(e.EvalActionName)], q.resource))
+			}
+		}
+	}
+	return refusals, nil
+}
+
+// simulated is a refusal that IAM foretells.
+func simulated(e *iamtypes.EvaluationResult, permission, resource string) *RefusalError {
+	f := &RefusalError{Action: permission, Resource: resource}
+	switch {
+	case e.OrganizationsDecisionDetail != nil && !e.OrganizationsDecisionDetail.AllowedByOrganizations:
+		f.Advice = "a policy of your AWS organization does not allow it: ask who administers the organization"
+	case e.PermissionsBoundaryDecisionDetail != nil && !e.PermissionsBoundaryDecisionDetail.AllowedByPermissionsBoundary:
+		f.Advice = "the permissions boundary of these credentials leaves it out: add it there as well"
+	case e.EvalDecision == iamtypes.PolicyEvaluationDecisionTypeExplicitDeny:
+		f.Advice = "a policy forbids it by a Deny, which outweighs every permission: except these credentials from it"
+	default:
+		f.Missing = true
+	}
+	return f
 }
 
 // principalARN is the user or role to ask about. The root user is allowed

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
 	kms "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
 // Verb is what an action does.
@@ -26,6 +27,7 @@ const (
 	publishVersion      Verb = "publish a version of the function"
 	createStore         Verb = "create the key value store"
 	putKeys             Verb = "put secrets into the key value store"
+	recordKeys          Verb = "record secrets in the key value store"
 	waitKeys            Verb = "wait for the key value store"
 	removeKeys          Verb = "take secrets out of the key value store"
 	createEdgeFunction  Verb = "create the CloudFront function"
@@ -94,8 +96,8 @@ func NewPlan(s *Settings, o *Observed, scope Scope) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{Actions: []Action{}, Notices: []string{}}
-	if s.Region != o.Bucket.Region {
-		return nil, fmt.Errorf("the bucket %s is in %s, but packagecloud_rails['s3_region'] is '%s': correct it", s.Bucket, o.Bucket.Region, s.Region)
+	if len(o.Sharers) > 0 {
+		p.note("the function %s also checks links for %s, so another installation uses it: this one gets a function %s of its own, and that one stays as it is", OldName, strings.Join(o.Sharers, ", "), o.Name)
 	}
 	if scope&Function != 0 {
 		plan := p.function
@@ -134,59 +136,59 @@ func notOurs(kind, name string) error {
 func (p *Plan) function(s *Settings, o *Observed) error {
 	switch {
 	case o.Key == nil:
-		p.add(createKey, keyAlias, "the secrets are encrypted with a key of their own")
+		p.add(createKey, keyAlias(o.Name), "the secrets are encrypted with a key of their own")
 	case !ours(o.Key.Tags):
-		return notOurs("key", keyAlias)
+		return notOurs("key", keyAlias(o.Name))
 	case o.Key.State != kms.KeyStateEnabled:
-		return fmt.Errorf("the key %s is %s: enable it, or let the alias %s name another", o.Key.ARN, o.Key.State, keyAlias)
+		return fmt.Errorf("the key %s is %s: enable it, or let the alias %s name another", o.Key.ARN, o.Key.State, keyAlias(o.Name))
 	}
 	if o.Key == nil || !o.Key.Named {
-		p.add(nameKey, keyAlias, "the key is found by its alias")
+		p.add(nameKey, keyAlias(o.Name), "the key is found by its alias")
 	}
 	if err := p.role(o); err != nil {
 		return err
 	}
 	if o.Function == nil {
-		p.add(createFunction, Name, "it checks the signatures of download links at the edge")
-		p.add(publishVersion, Name, "CloudFront takes numbered versions only")
+		p.add(createFunction, o.Name, "it checks the signatures of download links at the edge")
+		p.add(publishVersion, o.Name, "CloudFront takes numbered versions only")
 		return nil
 	}
 	if !ours(o.Function.Tags) {
-		return notOurs("Lambda function", Name)
+		return notOurs("Lambda function", o.Name)
 	}
 	version, err := rightVersion(s, o)
 	if err != nil || version != "" {
 		return err
 	}
 	if changes := o.Function.drift(o); len(changes) > 0 {
-		p.add(configureFunction, Name, "the next version must have these settings", changes...)
+		p.add(configureFunction, o.Name, "the next version must have these settings", changes...)
 	}
-	p.add(publishVersion, Name, "no version has this code with these secrets")
+	p.add(publishVersion, o.Name, "no version has this code with these secrets")
 	return nil
 }
 
 func (p *Plan) role(o *Observed) error {
 	if o.Role == nil {
-		p.add(createRole, Name, "the function runs with it")
-		p.add(grantRole, Name, "the function decrypts its secrets and writes its log")
+		p.add(createRole, o.Name, "the function runs with it")
+		p.add(grantRole, o.Name, "the function decrypts its secrets and writes its log")
 		return nil
 	}
 	if !ours(o.Role.Tags) {
-		return notOurs("role", Name)
+		return notOurs("role", o.Name)
 	}
 	_, changed, err := merge(o.Role.Trust, trustStatement())
 	if err != nil {
-		return fmt.Errorf("the trust policy of the role %s: %w", Name, err)
+		return fmt.Errorf("the trust policy of the role %s: %w", o.Name, err)
 	}
 	if changed {
-		p.add(trustRole, Name, "Lambda and Lambda@Edge must be able to assume it")
+		p.add(trustRole, o.Name, "Lambda and Lambda@Edge must be able to assume it")
 	}
 	_, changed, err = merge(o.Role.Policy, roleStatements(o)...)
 	if err != nil {
-		return fmt.Errorf("the policy of the role %s: %w", Name, err)
+		return fmt.Errorf("the policy of the role %s: %w", o.Name, err)
 	}
 	if changed || o.Key == nil {
-		p.add(grantRole, Name, "the function decrypts its secrets and writes its log")
+		p.add(grantRole, o.Name, "the function decrypts its secrets and writes its log")
 	}
 	return nil
 }
@@ -208,13 +210,13 @@ func roleStatements(o *Observed) []Statement {
 	return []Statement{
 		{
 			Sid: "PackagecloudDecryptSecrets", Effect: "Allow", Action: []string{"kms:Decrypt"}, Resource: []string{key},
-			Condition: map[string]map[string][]string{"StringEquals": {"kms:EncryptionContext:function": {Name}}},
+			Condition: map[string]map[string][]string{"StringEquals": {"kms:EncryptionContext:function": {o.Name}}},
 		},
 		{
 			Sid: "PackagecloudWriteLog", Effect: "Allow", Action: []string{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"},
 			Resource: []string{
-				"arn:aws:logs:*:" + o.Account + ":log-group:/aws/lambda/*" + Name,
-				"arn:aws:logs:*:" + o.Account + ":log-group:/aws/lambda/*" + Name + ":*",
+				"arn:aws:logs:*:" + o.Account + ":log-group:/aws/lambda/*" + o.Name,
+				"arn:aws:logs:*:" + o.Account + ":log-group:/aws/lambda/*" + o.Name + ":*",
 			},
 		},
 	}
@@ -237,12 +239,21 @@ func (f *ObservedFunction) drift(o *Observed) (changes []string) {
 		{"handler", f.Handler, handler},
 		{"memory", fmt.Sprint(f.Memory, " MB"), fmt.Sprint(memory, " MB")},
 		{"timeout", fmt.Sprint(f.Timeout, " s"), fmt.Sprint(timeout, " s")},
+		{"log", f.Log, logLevels(logging())},
 	} {
 		if c.have != c.want {
 			changes = append(changes, change(c.name, c.have, c.want))
 		}
 	}
 	return changes
+}
+
+// logLevels is how a function logs, in words.
+func logLevels(c *lambdatypes.LoggingConfig) string {
+	if c == nil || c.LogFormat != lambdatypes.LogFormatJson {
+		return "text, of each request"
+	}
+	return fmt.Sprintf("%s, %s and above (of Lambda itself %s)", c.LogFormat, c.ApplicationLogLevel, c.SystemLogLevel)
 }
 
 // rightVersion is the version with the right code and secrets: the one in use
@@ -260,7 +271,7 @@ func rightVersion(s *Settings, o *Observed) (string, error) {
 	}
 	inUse, version := "", ""
 	if o.Distribution != nil {
-		inUse = viewerRequest(o.Distribution.Config)
+		inUse = s.viewerRequest(o.Distribution.Config)
 	}
 	for _, v := range o.Function.Versions {
 		if v.Description == want && (version == "" || version != inUse) {
@@ -274,6 +285,9 @@ func rightVersion(s *Settings, o *Observed) (string, error) {
 func (p *Plan) distribution(s *Settings, o *Observed, scope Scope) error {
 	parts, err := p.parts(s, o, scope)
 	if err != nil {
+		return err
+	}
+	if err := p.encryption(s, o, &parts); err != nil {
 		return err
 	}
 	d := o.Distribution
@@ -294,6 +308,9 @@ func (p *Plan) distribution(s *Settings, o *Observed, scope Scope) error {
 		return nil
 	}
 	p.grant(s, o, parts)
+	if err := s.obstacles(o); err != nil {
+		return err
+	}
 	_, changes, err := configure(s, d.Config, parts)
 	if err != nil {
 		return err
@@ -371,10 +388,10 @@ func chooseVersion(s *Settings, o *Observed, scope Scope) (string, error) {
 	case s.FunctionVersion != "":
 		known := o.Function != nil && slices.ContainsFunc(o.Function.Versions, func(v Version) bool { return v.ARN == s.FunctionVersion })
 		if !known {
-			return "", fmt.Errorf("there is no version %s of the function %s in the account %s: packagecloud-ctl bootstrap-cloudfront prints the right one", s.FunctionVersion, Name, o.Account)
+			return "", fmt.Errorf("there is no version %s of the function %s in the account %s: packagecloud-ctl bootstrap-cloudfront prints the right one", s.FunctionVersion, o.Name, o.Account)
 		}
 		if !ours(o.Function.Tags) {
-			return "", notOurs("Lambda function", Name)
+			return "", notOurs("Lambda function", o.Name)
 		}
 		return s.FunctionVersion, nil
 	case scope&Function != 0:
@@ -383,8 +400,8 @@ func chooseVersion(s *Settings, o *Observed, scope Scope) (string, error) {
 			version = unknown
 		}
 		return version, err
-	case o.Distribution != nil && viewerRequest(o.Distribution.Config) != "":
-		return viewerRequest(o.Distribution.Config), nil
+	case o.Distribution != nil && s.viewerRequest(o.Distribution.Config) != "":
+		return s.viewerRequest(o.Distribution.Config), nil
 	}
 	return "", fmt.Errorf("no distribution for the bucket %s has our function yet: run packagecloud-ctl setup-cloudfront", s.Bucket)
 }
@@ -491,6 +508,7 @@ func (p *Plan) tagBucket(s *Settings, o *Observed) {
 
 // look tells what others put into the distribution that may surprise.
 func (p *Plan) look(s *Settings, g *types.DistributionConfig, r parts) {
+	p.restrictions(g)
 	if g.CacheBehaviors != nil {
 		target := aws.ToString(g.DefaultCacheBehavior.TargetOriginId)
 		for _, b := range g.CacheBehaviors.Items {

@@ -30,17 +30,20 @@ import (
 )
 
 const (
-	// Name is what everything is called that AWS lets us name: the function of
-	// either kind, its role and the role's policy, the alias of the key, and the
-	// key value store.
-	Name = "packagecloud_cloudfront_auth"
+	// OldName is what an earlier version of this program called everything that
+	// AWS lets us name, whichever the bucket: see Name. A distribution that runs
+	// a function of this name keeps it, unless another distribution runs it as
+	// well.
+	OldName = "packagecloud_cloudfront_auth"
 	// Tag marks what is ours, and is the cost allocation tag of the page.
 	Tag = "packagecloud:enterprise"
 	// tagValue is its value. Resources that have the tag with another value
 	// are ours as well, and keep it.
 	tagValue = "true"
 
-	keyAlias            = "alias/" + Name
+	// nameTag says whose key one without an alias is.
+	nameTag = "packagecloud:name"
+
 	keyDescription      = "packagecloud: encrypts the secrets of the CloudFront function"
 	roleDescription     = "packagecloud: runs the CloudFront function"
 	functionDescription = "packagecloud: checks the signatures of download links"
@@ -86,10 +89,49 @@ const (
 	AccessIdentity Access = "oai"
 )
 
-// Code makes the package of the function Name, from the same input the same
-// bytes: the secrets as KMS encrypted them, and the key that decrypts them. The
-// secrets themselves must not be in it.
-type Code func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error)
+// Code makes the package of a function, from the same input the same bytes: the
+// secrets as KMS encrypted them, and the key that decrypts them. The secrets
+// themselves must not be in it.
+type Code func(function, keyARN string, ciphertext []byte, secrets ...string) ([]byte, error)
+
+// Name is what everything of the installation with a bucket is called that AWS
+// lets us name: the function of either kind, its role and the role's policy, the
+// alias of the key, and the key value store. Their names are unique in an
+// account, and those of buckets are unique in AWS, so two installations in one
+// account have nothing in common but the cache policy, which never changes.
+func Name(bucket string) string { return limited(OldName+"_", bucket) }
+
+// limited is a name of at most 64 characters, the least that AWS allows of what
+// we name. Of a long one the end is replaced by a part of its digest.
+func limited(prefix, bucket string) string {
+	name := prefix + bucket
+	if len(name) > 64 {
+		sum := sha256.Sum256([]byte(bucket))
+		name = name[:55] + "_" + hex.EncodeToString(sum[:4])
+	}
+	return name
+}
+
+func keyAlias(name string) string { return "alias/" + name }
+
+// nameIn is the name of the function in the ARN of a version or of a CloudFront
+// function, empty for another ARN.
+func nameIn(arn string) string {
+	if m := versionPattern.FindStringSubmatch(arn); m != nil {
+		return m[3]
+	}
+	if edgePattern.MatchString(arn) {
+		return arn[strings.LastIndexByte(arn, '/')+1:]
+	}
+	return ""
+}
+
+// owns reports whether the ARN is that of a function of this installation, of
+// either kind.
+func (s *Settings) owns(arn string) bool {
+	name := nameIn(arn)
+	return name == Name(s.Bucket) || name == OldName
+}
 
 // Settings is what should be, as far as it is a choice.
 type Settings struct {
@@ -99,11 +141,14 @@ type Settings struct {
 	Check   Check
 	// Edge is the CloudFront function; what follows is for that of Lambda.
 	Edge EdgeFunction
-	// Plaintext is what is encrypted for the function, and Context under
-	// which encryption context.
+	// Plaintext is what is encrypted for a function, and Context under which
+	// encryption context.
 	Plaintext func(secrets ...string) []byte
-	Context   map[string]string
+	Context   func(function string) map[string]string
 	Code      Code
+	// OldNames is that everything is called OldName, whatever is found. Templates of
+	// an earlier version of this program had these names.
+	OldNames bool
 
 	// DistributionID names the distribution; empty to find it by tag and
 	// bucket, or make one.
@@ -142,6 +187,8 @@ func ParseVersion(s string) (string, error) {
 	switch {
 	case edgePattern.MatchString(arn):
 		return arn, nil
+	case strings.HasPrefix(arn, "arn:aws-"):
+		return "", fmt.Errorf("%s: %w", arn, errPartition)
 	case m == nil:
 		return "", fmt.Errorf("%q is not the ARN of a version of a Lambda function: packagecloud-ctl bootstrap-cloudfront prints it", s)
 	case m[1] != edgeRegion:
@@ -152,12 +199,26 @@ func ParseVersion(s string) (string, error) {
 	return arn, nil
 }
 
+// errPartition is for the partitions aws-cn and aws-us-gov.
+var errPartition = errors.New("this set-up is for the commercial regions of AWS. CloudFront of the regions in China has no Lambda@Edge, and those of GovCloud have no CloudFront. Let clients download from the bucket, or from an edge of your own (edge_url)")
+
+// checkPartition refuses credentials of another partition than aws.
+func checkPartition(caller string) error {
+	if caller != "" && !strings.HasPrefix(caller, "arn:aws:") {
+		return fmt.Errorf("the AWS credentials are those of %s: %w", caller, errPartition)
+	}
+	return nil
+}
+
 func (s *Settings) check(scope Scope) error {
 	if s.Bucket == "" {
 		return errors.New("there is no bucket: set packagecloud_rails['s3_bucket']")
 	}
 	if strings.Contains(s.Bucket, ".") {
 		return fmt.Errorf("the bucket %s has a dot in its name, and the certificates of S3 do not cover that: CloudFront could not reach it. Use another bucket", s.Bucket)
+	}
+	if strings.HasPrefix(s.Region, "cn-") || strings.HasPrefix(s.Region, "us-gov-") {
+		return fmt.Errorf("the bucket %s is in %s: %w", s.Bucket, s.Region, errPartition)
 	}
 	if scope&Function != 0 && len(s.Secrets) == 0 {
 		return errors.New("there is no secret: run packagecloud-ctl generate-cloudfront-secret, and add the line that it prints")
@@ -171,17 +232,10 @@ func (s *Settings) check(scope Scope) error {
 	return nil
 }
 
-// reference names what belongs to the bucket. A long name is cut, with a part
-// of its digest in place of the rest: an origin access control has 64
-// characters.
-func (s *Settings) reference() string {
-	name := "packagecloud_" + s.Bucket
-	if len(name) > 64 {
-		sum := sha256.Sum256([]byte(s.Bucket))
-		name = name[:55] + "_" + hex.EncodeToString(sum[:4])
-	}
-	return name
-}
+// reference names what belongs to the bucket, besides what has its Name.
+func (s *Settings) reference() string { return limited(referencePrefix, s.Bucket) }
+
+const referencePrefix = "packagecloud_"
 
 func (s *Settings) originDomain() string { return s.Bucket + ".s3." + s.Region + ".amazonaws.com" }
 
@@ -198,12 +252,12 @@ func (s *Settings) sortedSecrets() []string {
 // help, because KMS never encrypts the same way twice. The secrets are the key
 // of an HMAC, so it tells nothing of them.
 func (s *Settings) fingerprint(o *Observed) (string, error) {
-	code, err := s.Code(o.Key.ARN, []byte("fingerprint"), s.sortedSecrets()...)
+	code, err := s.Code(o.Name, o.Key.ARN, []byte("fingerprint"), s.sortedSecrets()...)
 	if err != nil {
 		return "", fmt.Errorf("make the function: %w", err)
 	}
 	sum := sha256.Sum256(code)
 	mac := hmac.New(sha256.New, []byte(strings.Join(s.sortedSecrets(), "\n")))
-	fmt.Fprintf(mac, "%x %s %s %d %d %s", sum, runtime, handler, memory, timeout, o.roleARN())
+	fmt.Fprintf(mac, "%x %s %s %d %d %s %s", sum, runtime, handler, memory, timeout, logLevels(logging()), o.roleARN())
 	return "packagecloud " + hex.EncodeToString(mac.Sum(nil)[:16]), nil
 }

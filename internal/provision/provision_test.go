@@ -26,6 +26,15 @@ import (
 
 const secret = "MDI2ZDhhYmMxYThiMjVmMTBlODM4OWNmZWZiZmI2NWI"
 
+// ours is what everything is called.
+var ours = provision.Name("packages")
+
+// permissionsOf is what is printed for a check.
+func permissionsOf(check provision.Check, scope provision.Scope) provision.Policy {
+	s := (&site{check: check}).settings()
+	return s.Permissions(awsfake.Account, scope)
+}
+
 // TestMain keeps the SDK from looking for credentials of the machine.
 func TestMain(m *testing.M) {
 	for k, v := range map[string]string{"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "NO_PROXY": "127.0.0.1"} {
@@ -38,15 +47,16 @@ func TestMain(m *testing.M) {
 
 // site is an account with a bucket, and who sets things up in it.
 type site struct {
-	fake  *awsfake.Fake
-	check provision.Check
+	fake   *awsfake.Fake
+	check  provision.Check
+	bucket string // empty for "packages"
 }
 
 func newSite() *site { return newSiteOf("") }
 
 // newSiteOf is one with a check.
 func newSiteOf(check provision.Check) *site {
-	s := &site{awsfake.New("eu-central-1", "packages"), check}
+	s := &site{fake: awsfake.New("eu-central-1", "packages", "others"), check: check}
 	s.fake.RunEdgeFunction = runEdge
 	return s
 }
@@ -82,6 +92,11 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 // runner is a fresh process: nothing is remembered from another. between, if
 // not nil, stands between it and AWS.
 func (s *site) runner(between func(http.RoundTripper) http.RoundTripper) *provision.Runner {
+	return s.runnerIn("eu-central-1", between)
+}
+
+// runnerIn is one whose configuration has a region for the bucket.
+func (s *site) runnerIn(region string, between func(http.RoundTripper) http.RoundTripper) *provision.Runner {
 	var transport http.RoundTripper = direct{s.fake}
 	if between != nil {
 		transport = between(transport)
@@ -90,9 +105,11 @@ func (s *site) runner(between func(http.RoundTripper) http.RoundTripper) *provis
 		Region: "us-east-1", BaseEndpoint: aws.String("http://aws.test"), Credentials: credentials.NewStaticCredentialsProvider("AK", "SK", ""),
 		HTTPClient: &http.Client{Transport: transport}, RetryMaxAttempts: 1,
 	}
+	settings := s.settings()
+	settings.Region = region
 	return &provision.Runner{
-		AWS:      provision.NewAWS(c, provision.Connection{BucketRegion: "eu-central-1", PathStyle: true}),
-		Settings: s.settings(),
+		AWS:      provision.NewAWS(c, provision.Connection{BucketRegion: region, PathStyle: true}),
+		Settings: settings,
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			s.fake.Pass(d)
 			return ctx.Err()
@@ -110,22 +127,22 @@ func (s *site) settings() provision.Settings {
 				return []byte(secret), func(output string) bool { return output == "passed" }, nil
 			},
 		},
-		Bucket: "packages", Region: "eu-central-1", Secrets: []string{secret},
+		Bucket: cmp.Or(s.bucket, "packages"), Region: "eu-central-1", Secrets: []string{secret},
 		Plaintext: func(secrets ...string) []byte { return []byte(strings.Join(secrets, "\n")) },
-		Context:   map[string]string{"function": provision.Name}, Code: code,
+		Context:   func(function string) map[string]string { return map[string]string{"function": function} }, Code: code,
 	}
 }
 
 // code is a stand-in for the function: a zip that is the same for the same
 // input.
-func code(key string, ciphertext []byte, _ ...string) ([]byte, error) {
+func code(name, key string, ciphertext []byte, _ ...string) ([]byte, error) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	w, err := z.CreateHeader(&zip.FileHeader{Name: "index.js"})
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(w, "%x %s", ciphertext, key)
+	fmt.Fprintf(w, "%s %x %s", name, ciphertext, key)
 	err = z.Close()
 	return b.Bytes(), err
 }
@@ -133,10 +150,10 @@ func code(key string, ciphertext []byte, _ ...string) ([]byte, error) {
 // drift changes what somebody may have changed by hand.
 func (s *site) drift() {
 	if s.check == provision.CloudFrontFunction {
-		s.fake.DriftEdgeFunction(provision.Name)
+		s.fake.DriftEdgeFunction(ours)
 		return
 	}
-	s.fake.Drift(provision.Name)
+	s.fake.Drift(ours)
 }
 
 // run sets everything up.
@@ -170,7 +187,7 @@ func (s *site) state(t *testing.T) string {
 			fmt.Fprintf(&b, "  %s %s code %v\n", a.EventType, *a.LambdaFunctionARN, ok)
 		}
 	}
-	rolePolicy, _ := s.fake.RolePolicy(provision.Name, provision.Name)
+	rolePolicy, _ := s.fake.RolePolicy(ours, ours)
 	for _, k := range s.fake.Keys() {
 		rolePolicy = strings.ReplaceAll(rolePolicy, k, "KEY")
 	}
@@ -178,7 +195,7 @@ func (s *site) state(t *testing.T) string {
 	for i, id := range ids {
 		policy = strings.ReplaceAll(policy, id, fmt.Sprint("DISTRIBUTION", i))
 	}
-	fmt.Fprintf(&b, "keys %d versions %v\nrole %s\nbucket %s %v\n", len(s.fake.Keys()), s.fake.FunctionVersions(provision.Name), rolePolicy, policy, s.fake.BucketTags("packages"))
+	fmt.Fprintf(&b, "keys %d versions %v\nrole %s\nbucket %s %v\n", len(s.fake.Keys()), s.fake.FunctionVersions(ours), rolePolicy, policy, s.fake.BucketTags("packages"))
 	return b.String()
 }
 
@@ -192,9 +209,9 @@ func testSetUp(t *testing.T, s *site) {
 	f := s.fake
 	f.RoleDelay, f.PendingPolls, f.DeployPolls, f.StorePolls, f.KeyDelay, f.PageSize = 3, 2, 3, 3, 2, 1
 	r := s.run(t)
-	arn := "arn:aws:lambda:us-east-1:123456789012:function:" + provision.Name + ":1"
+	arn := "arn:aws:lambda:us-east-1:123456789012:function:" + ours + ":1"
 	if s.check == provision.CloudFrontFunction {
-		arn = "arn:aws:cloudfront::123456789012:function/" + provision.Name
+		arn = "arn:aws:cloudfront::123456789012:function/" + ours
 	}
 	if !strings.HasSuffix(r.Domain, ".cloudfront.net") || r.Version != arn {
 		t.Errorf("result: %+v", r)

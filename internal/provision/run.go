@@ -28,12 +28,12 @@ type Runner struct {
 	Sleep func(context.Context, time.Duration) error
 
 	observer observer
-	made     code1
+	made     madeCode
 }
 
-// code1 is the code of the function made in this run, so that the secrets are
+// madeCode is the code of the function made in this run, so that the secrets are
 // encrypted once.
-type code1 struct {
+type madeCode struct {
 	fingerprint string
 	zip         []byte
 }
@@ -70,8 +70,8 @@ func (r *Runner) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Observe reads what is. If permissions for that are missing the error is a
-// *MissingError.
+// Observe reads what is. If AWS refuses that the error is a
+// *RefusalsError.
 func (r *Runner) Observe(ctx context.Context, scope Scope) (*Observed, error) {
 	r.observer.AWS, r.observer.settings = r.AWS, &r.Settings
 	return r.observer.observe(ctx, scope)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,13 +42,13 @@ type Store struct {
 
 // readStore reads the store, and its keys if it is ready.
 func (a *observer) readStore(ctx context.Context, o *Observed) error {
-	resource := "arn:aws:cloudfront::" + o.Account + ":key-value-store/" + Name
-	out, err := a.CloudFront.DescribeKeyValueStore(ctx, &cloudfront.DescribeKeyValueStoreInput{Name: aws.String(Name)})
+	resource := "arn:aws:cloudfront::" + o.Account + ":key-value-store/" + o.Name
+	out, err := a.CloudFront.DescribeKeyValueStore(ctx, &cloudfront.DescribeKeyValueStoreInput{Name: aws.String(o.Name)})
 	if code(err) == "EntityNotFound" {
 		return nil
 	}
 	if err != nil {
-		return denied(err, "cloudfront:DescribeKeyValueStore", resource, "read the key value store %s", Name)
+		return denied(err, "cloudfront:DescribeKeyValueStore", resource, "read the key value store %s", o.Name)
 	}
 	s := &Store{ARN: aws.ToString(out.KeyValueStore.ARN), Ready: aws.ToString(out.KeyValueStore.Status) == "READY", Keys: map[string]string{}}
 	if s.Tags, err = a.cloudFrontTags(ctx, s.ARN); err != nil {
@@ -73,7 +74,7 @@ func (a *observer) readKeys(ctx context.Context, s *Store) error {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return denied(err, "cloudfront-keyvaluestore:ListKeys", s.ARN, "list the keys of the key value store %s", Name)
+			return denied(err, "cloudfront-keyvaluestore:ListKeys", s.ARN, "list the keys of the key value store %s", s.ARN)
 		}
 		for _, item := range page.Items {
 			s.Keys[aws.ToString(item.Key)] = aws.ToString(item.Value)
@@ -87,7 +88,7 @@ func (a *observer) readKeys(ctx context.Context, s *Store) error {
 func (a *AWS) storeState(ctx context.Context, arn string) (etag string, settled bool, err error) {
 	out, err := a.KeyValues.DescribeKeyValueStore(ctx, &kvs.DescribeKeyValueStoreInput{KvsARN: aws.String(arn)})
 	if err != nil {
-		return "", false, denied(err, "cloudfront-keyvaluestore:DescribeKeyValueStore", arn, "read the keys of the key value store %s", Name)
+		return "", false, denied(err, "cloudfront-keyvaluestore:DescribeKeyValueStore", arn, "read the keys of the key value store %s", arn)
 	}
 	now, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
 	if !ok {
@@ -119,26 +120,63 @@ func (st *Store) missing(s *Settings) (ids []string) {
 	return ids
 }
 
-// surplus are the key ids of the secrets that are none any more.
-func (st *Store) surplus(s *Settings) (ids []string) {
-	wanted := s.wanted()
-	for _, id := range slices.Sorted(maps.Keys(st.Keys)) {
-		if _, ok := wanted[id]; !ok && keyIDPattern.MatchString(id) {
+// recorded are the key ids that an installation has put into the store, by its
+// reference. They stand in the store itself, under that reference, so that they
+// change together with the keys: secrets of others are never taken out.
+func (st *Store) recorded(reference string) (ids []string) {
+	if st == nil {
+		return nil
+	}
+	for id := range strings.SplitSeq(st.Keys[reference], ",") {
+		if _, ok := st.Keys[id]; ok && keyIDPattern.MatchString(id) {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
 
+// unrecorded are the key ids of the secrets that are not recorded as ours.
+func (st *Store) unrecorded(s *Settings) (ids []string) {
+	have := st.recorded(s.reference())
+	for _, id := range slices.Sorted(maps.Keys(s.wanted())) {
+		if !slices.Contains(have, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// surplus are the key ids of our secrets that are none any more, and that no
+// other installation has as well.
+func (st *Store) surplus(s *Settings) (ids []string) {
+	wanted := s.wanted()
+	var others []string
+	for key := range st.Keys {
+		if strings.HasPrefix(key, referencePrefix) && key != s.reference() {
+			others = append(others, st.recorded(key)...)
+		}
+	}
+	for _, id := range st.recorded(s.reference()) {
+		if _, ok := wanted[id]; !ok && !slices.Contains(others, id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // store plans the store and the secrets that it lacks.
 func (p *Plan) store(s *Settings, o *Observed) error {
 	if o.Store == nil {
-		p.add(createStore, Name, "the function finds the secrets in it")
+		p.add(createStore, o.Name, "the function finds the secrets in it")
 	} else if !ours(o.Store.Tags) {
-		return notOurs("key value store", Name)
+		return notOurs("key value store", o.Name)
 	}
-	if ids := o.Store.missing(s); len(ids) > 0 {
-		p.add(putKeys, Name, "the function must know the secrets that sign links", each("put ", ids)...)
+	missing := o.Store.missing(s)
+	if len(missing) > 0 {
+		p.add(putKeys, o.Name, "the function must know the secrets that sign links", each("put ", missing)...)
+	} else if ids := o.Store.unrecorded(s); len(ids) > 0 {
+		p.add(recordKeys, o.Name, "secrets are taken out later only if they are known to be of this installation", each("record ", ids)...)
 	}
 	return nil
 }
@@ -149,15 +187,15 @@ func (p *Plan) takeKeys(s *Settings, o *Observed) {
 		return
 	}
 	if ids := o.Store.surplus(s); len(ids) > 0 {
-		p.add(removeKeys, Name, "links of these secrets are to end", each("remove ", ids)...)
+		p.add(removeKeys, o.Name, "links of these secrets are to end", each("remove ", ids)...)
 	}
 }
 
 // settle plans to wait for the keys.
 func (p *Plan) settle(o *Observed) {
-	changes := slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Verb == putKeys || a.Verb == removeKeys })
+	changes := slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Verb == putKeys || a.Verb == recordKeys || a.Verb == removeKeys })
 	if changes || o.Store != nil && o.Store.Ready && !o.Store.Settled {
-		p.add(waitKeys, Name, "a change takes some seconds to be at all edges")
+		p.add(waitKeys, o.Name, "a change takes some seconds to be at all edges")
 	}
 }
 
@@ -171,7 +209,7 @@ func each(before string, texts []string) []string {
 
 func (r *Runner) doStore(ctx context.Context, o *Observed, v Verb) error {
 	if v == createStore {
-		_, err := r.AWS.CloudFront.CreateKeyValueStore(ctx, &cloudfront.CreateKeyValueStoreInput{Name: aws.String(Name), Comment: aws.String(storeComment), Tags: ourTags()})
+		_, err := r.AWS.CloudFront.CreateKeyValueStore(ctx, &cloudfront.CreateKeyValueStoreInput{Name: aws.String(o.Name), Comment: aws.String(storeComment), Tags: ourTags()})
 		return refused(err, "cloudfront:CreateKeyValueStore", "*")
 	}
 	if !o.Store.Ready {
@@ -181,16 +219,21 @@ func (r *Runner) doStore(ctx context.Context, o *Observed, v Verb) error {
 		return r.waitKeys(ctx, o.Store.ARN)
 	}
 	in := &kvs.UpdateKeysInput{KvsARN: aws.String(o.Store.ARN), IfMatch: aws.String(o.Store.ETag)}
-	if v == putKeys {
-		wanted := r.Settings.wanted()
-		for _, id := range o.Store.missing(&r.Settings) {
-			in.Puts = append(in.Puts, kvstypes.PutKeyRequestListItem{Key: aws.String(id), Value: aws.String(wanted[id])})
-		}
-	} else {
+	wanted := r.Settings.wanted()
+	record := slices.Sorted(maps.Keys(wanted))
+	if v == removeKeys {
 		for _, id := range o.Store.surplus(&r.Settings) {
 			in.Deletes = append(in.Deletes, kvstypes.DeleteKeyRequestListItem{Key: aws.String(id)})
 		}
+	} else {
+		for _, id := range o.Store.missing(&r.Settings) {
+			in.Puts = append(in.Puts, kvstypes.PutKeyRequestListItem{Key: aws.String(id), Value: aws.String(wanted[id])})
+		}
+		record = append(record, o.Store.recorded(r.Settings.reference())...)
+		slices.Sort(record)
+		record = slices.Compact(record)
 	}
+	in.Puts = append(in.Puts, kvstypes.PutKeyRequestListItem{Key: aws.String(r.Settings.reference()), Value: aws.String(strings.Join(record, ","))})
 	_, err := r.AWS.KeyValues.UpdateKeys(ctx, in)
 	return refused(err, "cloudfront-keyvaluestore:UpdateKeys", o.Store.ARN)
 }

@@ -25,6 +25,7 @@ import (
 // manner of CloudFormation; each kind of template writes it in its own way.
 type design struct {
 	settings *Settings
+	name     string // of the function and what it needs
 	config   *types.DistributionConfig
 	cache    *types.CachePolicyConfig
 	control  *types.OriginAccessControlConfig // nil with an identity
@@ -58,8 +59,12 @@ func newDesign(s *Settings) (*design, error) {
 		version: "${Version}", cachePolicy: "${CachePolicy}", controlID: "${OriginAccessControl.Id}", access: access,
 		identity: &Identity{ID: "${OriginAccessIdentity}", CanonicalUser: "${OriginAccessIdentity.S3CanonicalUserId}"},
 	}
+	name := Name(s.Bucket)
+	if s.OldNames {
+		name = OldName
+	}
 	o := &Observed{
-		Account: "${AWS::AccountId}", Key: &Key{ARN: "${Key.Arn}"},
+		Name: name, Account: "${AWS::AccountId}", Key: &Key{ARN: "${Key.Arn}"},
 		Distribution: &ObservedDistribution{ID: "", ARN: "arn:aws:cloudfront::${AWS::AccountId}:distribution/${Distribution}"},
 	}
 	if s.Check == CloudFrontFunction {
@@ -69,7 +74,7 @@ func newDesign(s *Settings) (*design, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &design{settings: s, config: config, cache: cachePolicy(), bucket: policyOf(r.statement(s, o))}
+	d := &design{settings: s, name: name, config: config, cache: cachePolicy(), bucket: policyOf(r.statement(s, o))}
 	d.bucket.Statement[0].Sid = "PackagecloudCloudFront"
 	if access == AccessControl {
 		d.control = controlConfig(s)
@@ -87,7 +92,7 @@ func newDesign(s *Settings) (*design, error) {
 // code takes the package of the function apart.
 func (d *design) code() error {
 	secrets := d.settings.sortedSecrets()
-	pack, err := d.settings.Code(templateKey, []byte(templateCiphertext), secrets...)
+	pack, err := d.settings.Code(d.name, templateKey, []byte(templateCiphertext), secrets...)
 	if err != nil {
 		return fmt.Errorf("make the function: %w", err)
 	}
@@ -181,8 +186,12 @@ func (r *Runner) Ciphertext(ctx context.Context, keyARN string) (string, error) 
 	if r.Settings.Check == CloudFrontFunction {
 		return "", errors.New("a CloudFront function has its secrets in a key value store: packagecloud-ctl bootstrap-cloudfront puts them there")
 	}
+	name := Name(r.Settings.Bucket)
+	if r.Settings.OldNames {
+		name = OldName
+	}
 	out, err := r.AWS.KMS.Encrypt(ctx, &kms.EncryptInput{
-		KeyId: aws.String(keyARN), Plaintext: r.Settings.Plaintext(r.Settings.sortedSecrets()...), EncryptionContext: r.Settings.Context,
+		KeyId: aws.String(keyARN), Plaintext: r.Settings.Plaintext(r.Settings.sortedSecrets()...), EncryptionContext: r.Settings.Context(name),
 	})
 	if err != nil {
 		return "", denied(err, "kms:Encrypt", keyARN, "encrypt the secrets with %s", keyARN)

@@ -25,8 +25,8 @@ import (
 func real(access provision.Access) *provision.Settings {
 	s := settings()
 	s.Access = access
-	s.Code = func(key string, ciphertext []byte, secrets ...string) ([]byte, error) {
-		return function.Zip(function.NewConfig(provision.Name, key, ciphertext, secrets...))
+	s.Code = func(name, key string, ciphertext []byte, secrets ...string) ([]byte, error) {
+		return function.Zip(function.NewConfig(name, key, ciphertext, secrets...))
 	}
 	return &s
 }
@@ -213,30 +213,30 @@ func lambdaFields(g *types.DistributionConfig) []field {
 	return []field{
 		{inConfig + "DefaultCacheBehavior.LambdaFunctionAssociations.0.EventType", "event_type", string(association.EventType)},
 		{inConfig + "DefaultCacheBehavior.LambdaFunctionAssociations.0.IncludeBody", "include_body", *association.IncludeBody},
-		{"Resources.Function.Properties.FunctionName", "function_name", provision.Name},
+		{"Resources.Function.Properties.FunctionName", "function_name", ours},
 		{"Resources.Function.Properties.Runtime", "runtime", function.Runtime},
 		{"Resources.Function.Properties.Handler", "handler", function.Handler},
 		{"Resources.Function.Properties.MemorySize", "memory_size", function.Memory},
 		{"Resources.Function.Properties.Timeout", "timeout", function.Timeout},
-		{"Resources.Role.Properties.RoleName", "name", provision.Name},
-		{"Resources.KeyAlias.Properties.AliasName", "name", "alias/" + provision.Name},
+		{"Resources.Role.Properties.RoleName", "name", ours},
+		{"Resources.KeyAlias.Properties.AliasName", "name", "alias/" + ours},
 	}
 }
 
 func edgeFields(s *site, g *types.DistributionConfig) []field {
 	association := g.DefaultCacheBehavior.FunctionAssociations.Items[0]
-	config, comment := s.fake.EdgeFunctionConfig(provision.Name)
+	config, comment := s.fake.EdgeFunctionConfig(ours)
 	const in = "Resources.Function.Properties."
 	return []field{
 		{inConfig + "DefaultCacheBehavior.FunctionAssociations.0.EventType", "event_type", string(association.EventType)},
 		{inConfig + "DefaultCacheBehavior.FunctionAssociations.0.FunctionARN.Fn::GetAtt.0", "", "Function"},
-		{in + "Name", "name", provision.Name},
+		{in + "Name", "name", ours},
 		{in + "AutoPublish", "publish", true},
 		{in + "FunctionConfig.Runtime", "runtime", string(config.Runtime)},
 		{in + "FunctionConfig.Comment", "comment", *config.Comment},
 		{in + "FunctionConfig.KeyValueStoreAssociations.0.KeyValueStoreARN.Fn::GetAtt.0", "", "Store"},
 		{in + "Tags.0.Key", "", provision.Tag},
-		{"Resources.Store.Properties.Name", "name", provision.Name},
+		{"Resources.Store.Properties.Name", "name", ours},
 		{"Resources.Store.Properties.Comment", "comment", comment},
 		{"Resources.Store.Properties.Tags.0.Key", "", provision.Tag},
 	}

@@ -185,20 +185,20 @@ func (d *design) terraformKeyAndRole(h *hcl) {
 		h.block("lifecycle", func() { h.attrs("prevent_destroy", "true") })
 	})
 	h.block(`resource "aws_kms_alias" "packagecloud"`, func() {
-		h.attrs("provider", "aws.edge", "name", quote(keyAlias), "target_key_id", "aws_kms_key.packagecloud.key_id")
+		h.attrs("provider", "aws.edge", "name", quote(keyAlias(d.name)), "target_key_id", "aws_kms_key.packagecloud.key_id")
 	})
 	h.block(`resource "aws_iam_role" "packagecloud"`, func() {
-		h.attrs("name", quote(Name), "description", quote(roleDescription), "assume_role_policy", refer(plainJSON(d.trust)))
+		h.attrs("name", quote(d.name), "description", quote(roleDescription), "assume_role_policy", refer(plainJSON(d.trust)))
 		h.tags()
 	})
 	h.block(`resource "aws_iam_role_policy" "packagecloud"`, func() {
-		h.attrs("name", quote(Name), "role", "aws_iam_role.packagecloud.id", "policy", refer(plainJSON(d.role)))
+		h.attrs("name", quote(d.name), "role", "aws_iam_role.packagecloud.id", "policy", refer(plainJSON(d.role)))
 	})
 }
 
 func (d *design) terraformFunction(h *hcl) {
 	h.block(`data "archive_file" "packagecloud"`, func() {
-		h.attrs("type", `"zip"`, "output_path", quote(Name+".zip"))
+		h.attrs("type", `"zip"`, "output_path", quote(d.name+".zip"))
 		for _, name := range d.names() {
 			h.block("source", func() {
 				pieces := cut(d.files[name])
@@ -214,23 +214,27 @@ func (d *design) terraformFunction(h *hcl) {
 		}
 	})
 	h.block(`resource "aws_lambda_function" "packagecloud"`, func() {
-		h.attrs("provider", "aws.edge", "function_name", quote(Name), "description", quote(functionDescription),
+		h.attrs("provider", "aws.edge", "function_name", quote(d.name), "description", quote(functionDescription),
 			"role", "aws_iam_role.packagecloud.arn", "runtime", quote(string(runtime)), "handler", quote(handler),
 			"memory_size", fmt.Sprint(memory), "timeout", fmt.Sprint(timeout), "publish", "true",
 			"filename", "data.archive_file.packagecloud.output_path", "source_code_hash", "data.archive_file.packagecloud.output_base64sha256")
 		h.tags()
+		h.block("logging_config", func() {
+			l := logging()
+			h.attrs("log_format", quote(string(l.LogFormat)), "application_log_level", quote(string(l.ApplicationLogLevel)), "system_log_level", quote(string(l.SystemLogLevel)))
+		})
 	})
 }
 
 func (d *design) terraformEdgeFunction(h *hcl) {
 	h.block(`resource "aws_cloudfront_key_value_store" "packagecloud"`, func() {
-		h.attrs("name", quote(Name), "comment", quote(storeComment))
+		h.attrs("name", quote(d.name), "comment", quote(storeComment))
 		h.tags()
 		h.block("lifecycle", func() { h.attrs("prevent_destroy", "true") })
 	})
 	h.block(`resource "aws_cloudfront_function" "packagecloud"`, func() {
 		stores := []string{aws.ToString(d.edge.KeyValueStoreAssociations.Items[0].KeyValueStoreARN)}
-		h.attrs("name", quote(Name), "comment", quote(*d.edge.Comment), "runtime", quote(string(d.edge.Runtime)), "publish", "true",
+		h.attrs("name", quote(d.name), "comment", quote(*d.edge.Comment), "runtime", quote(string(d.edge.Runtime)), "publish", "true",
 			"key_value_store_associations", list(stores), "code", literal(string(d.settings.Edge.Code)))
 		h.tags()
 	})

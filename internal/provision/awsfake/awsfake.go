@@ -73,6 +73,16 @@ type Fake struct {
 	// Authorize decides whether the caller may; nil allows everything. Calls
 	// of it are never concurrent.
 	Authorize func(Check) bool
+	// Forbid names the kind of policy that denies a call in so many words, such as
+	// "service control policy"; empty for none. Nil forbids nothing.
+	Forbid func(Check) string
+	// Unverified is an account that AWS has not verified for CloudFront.
+	Unverified bool
+	// BadToken is that the credentials have a session token that key value stores
+	// do not take.
+	BadToken bool
+	// TakenNames are host names that distributions of other accounts have.
+	TakenNames []string
 	// Changed is called after each call that changed something; nil for none.
 	Changed func(operation string)
 
@@ -90,6 +100,7 @@ type Fake struct {
 	identities    map[string]*cloudfront.CloudFrontOriginAccessIdentity
 	controls      map[string]*cloudfront.OriginAccessControl
 	policies      map[string]*cloudfront.CachePolicy
+	requests      map[string]*cloudfront.OriginRequestPolicyConfig
 	edgeFunctions map[string]*edgeFunction
 	stores        map[string]*keyValueStore // by name
 }
@@ -102,6 +113,7 @@ func New(region string, buckets ...string) *Fake {
 		functions: map[string]*lambdaFunction{}, buckets: map[string]*bucket{}, distributions: map[string]*distribution{},
 		identities: map[string]*cloudfront.CloudFrontOriginAccessIdentity{},
 		controls:   map[string]*cloudfront.OriginAccessControl{}, policies: map[string]*cloudfront.CachePolicy{},
+		requests:      map[string]*cloudfront.OriginRequestPolicyConfig{},
 		edgeFunctions: map[string]*edgeFunction{}, stores: map[string]*keyValueStore{},
 	}
 	for _, name := range buckets {
@@ -187,12 +199,17 @@ func (f *Fake) may(c *call, action, resource string, context ...string) error {
 		}
 	}
 	f.checks = append(f.checks, check)
-	if f.Authorize == nil || f.Authorize(check) {
-		return nil
-	}
 	code := "AccessDenied"
 	if c.service == "lambda" || c.service == "kms" || c.service == "cloudfront-keyvaluestore" {
 		code = "AccessDeniedException"
+	}
+	if f.Forbid != nil {
+		if kind := f.Forbid(check); kind != "" {
+			return fail(http.StatusForbidden, code, "User: %s is not authorized to perform: %s on resource: %s with an explicit deny in a %s", Caller, action, resource, kind)
+		}
+	}
+	if f.Authorize == nil || f.Authorize(check) {
+		return nil
 	}
 	return fail(http.StatusForbidden, code, "User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", Caller, action, resource, action)
 }

@@ -89,6 +89,7 @@ func (f *Fake) routeCloudFront(c *call) (answer, error) {
 		"POST cache-policy":             f.createCachePolicy,
 		"GET cache-policy":              f.listCachePolicies,
 		"GET cache-policy/ID":           f.getCachePolicy,
+		"GET origin-request-policy/ID":  f.getRequestPolicy,
 	}[shape]
 	if !ok {
 		return answer{}, fail(http.StatusNotFound, "UnknownOperationException", "%s", shape)
@@ -154,6 +155,27 @@ func (f *Fake) CachePolicy(id string) (cloudfront.CachePolicyConfig, bool) {
 		return *policy.CachePolicyConfig, true
 	}
 	return cloudfront.CachePolicyConfig{}, false
+}
+
+// AddOriginRequestPolicy adds an origin request policy of somebody else.
+func (f *Fake) AddOriginRequestPolicy(config cloudfront.OriginRequestPolicyConfig) (id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id = uuid()
+	f.requests[id] = &config
+	return id
+}
+
+func (f *Fake) getRequestPolicy(c *call, id string) (answer, error) {
+	c.operation = "GetOriginRequestPolicy"
+	if err := f.may(c, "cloudfront:GetOriginRequestPolicy", cloudFrontARN+"origin-request-policy/"+id); err != nil {
+		return answer{}, err
+	}
+	config := f.requests[id]
+	if config == nil {
+		return answer{}, fail(http.StatusNotFound, "NoSuchOriginRequestPolicy", "The origin request policy does not exist.")
+	}
+	return answer{http.StatusOK, "OriginRequestPolicy", &cloudfront.OriginRequestPolicy{Id: &id, LastModifiedTime: &f.now, OriginRequestPolicyConfig: config}, f.id("E")}, nil
 }
 
 func (f *Fake) createIdentity(c *call, _ string) (answer, error) {

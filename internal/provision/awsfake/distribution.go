@@ -140,6 +140,9 @@ func (f *Fake) createDistribution(c *call, _ string) (answer, error) {
 	if err := f.may(c, "cloudfront:CreateDistribution", "*"); err != nil {
 		return answer{}, err
 	}
+	if f.Unverified {
+		return answer{}, fail(http.StatusForbidden, "AccessDenied", "Your account must be verified before you can add new CloudFront resources. To verify your account, please contact AWS Support (https://console.aws.amazon.com/support/home#/) and include this error message.")
+	}
 	d := &distribution{id: f.id("E"), config: in.DistributionConfig, polls: f.DeployPolls}
 	var err error
 	if d.tags, err = f.newTags(c, cloudFrontARN+"distribution/*", in.Tags); err != nil {
@@ -266,24 +269,32 @@ func (f *Fake) checkConfig(c *call, id string, g, before *cloudfront.Distributio
 			return invalid("Cannot use both Origin Access Control and Origin Access Identity on an origin")
 		}
 		if control != "" && f.controls[control] == nil {
-			return fail(http.StatusNotFound, "NoSuchOriginAccessControl", "The origin access control %s does not exist.", control)
+			return fail(http.StatusBadRequest, "InvalidOriginAccessControl", "The origin access control is not valid or doesn't exist.")
 		}
 		name, ok := strings.CutPrefix(identity, "origin-access-identity/cloudfront/")
 		if identity != "" && (!ok || f.identities[name] == nil) {
 			return fail(http.StatusBadRequest, "InvalidOriginAccessIdentity", "The origin access identity is not valid or doesn't exist.")
 		}
 	}
-	if err := f.checkBehavior(c, origins, g.DefaultCacheBehavior); err != nil {
+	had := &cloudfront.DefaultCacheBehavior{}
+	if before != nil {
+		had = before.DefaultCacheBehavior
+	}
+	if err := f.checkBehavior(c, origins, g.DefaultCacheBehavior, had); err != nil {
 		return err
 	}
 	if g.Aliases != nil && len(g.Aliases.Items) > 0 {
 		if g.ViewerCertificate == nil || aws.ToString(g.ViewerCertificate.ACMCertificateArn) == "" {
 			return fail(http.StatusBadRequest, "InvalidViewerCertificate", "To add an alternate domain name (CNAME) to a CloudFront distribution, you must attach a trusted certificate that validates your authorization to use the domain name.")
 		}
+		taken := fail(http.StatusConflict, "CNAMEAlreadyExists", "One or more of the CNAMEs you provided are already associated with a different resource.")
+		if slices.ContainsFunc(g.Aliases.Items, func(name string) bool { return slices.Contains(f.TakenNames, name) }) {
+			return taken
+		}
 		for _, d := range f.distributions {
 			for _, alias := range g.Aliases.Items {
 				if d.id != id && slices.Contains(d.config.Aliases.Items, alias) {
-					return fail(http.StatusConflict, "CNAMEAlreadyExists", "One or more of the CNAMEs you provided are already associated with a different resource.")
+					return taken
 				}
 			}
 		}
@@ -291,7 +302,39 @@ func (f *Fake) checkConfig(c *call, id string, g, before *cloudfront.Distributio
 	return nil
 }
 
-func (f *Fake) checkBehavior(c *call, origins map[string]bool, b *cloudfront.DefaultCacheBehavior) error {
+// lambdas are the ARNs of the Lambda functions of a behaviour.
+func lambdas(b *cloudfront.DefaultCacheBehavior) (arns []string) {
+	if b.LambdaFunctionAssociations != nil {
+		for _, a := range b.LambdaFunctionAssociations.Items {
+			arns = append(arns, aws.ToString(a.LambdaFunctionARN))
+		}
+	}
+	return arns
+}
+
+// mayReplicate checks what CloudFront asks Lambda for in the name of the caller:
+// to copy functions that are new to a behaviour to the edges, and to remove
+// those that leave it.
+func (f *Fake) mayReplicate(c *call, b, had *cloudfront.DefaultCacheBehavior) error {
+	for _, arn := range lambdas(had) {
+		if slices.Contains(lambdas(b), arn) {
+			continue
+		}
+		if err := f.may(c, "lambda:DisableReplication*", arn); err != nil {
+			return err
+		}
+	}
+	for _, arn := range lambdas(b) {
+		for _, action := range []string{"lambda:GetFunction", "lambda:EnableReplication*", "lambda:DisableReplication*"} {
+			if f.may(c, action, arn) != nil {
+				return fail(http.StatusBadRequest, "InvalidLambdaFunctionAssociation", "Lambda@Edge cannot retrieve the specified Lambda function. Update the IAM policy to add permission: %s for resource: %s and try again.", action, arn)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *Fake) checkBehavior(c *call, origins map[string]bool, b, had *cloudfront.DefaultCacheBehavior) error {
 	if !origins[aws.ToString(b.TargetOriginId)] {
 		return fail(http.StatusNotFound, "NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
 	}
@@ -306,7 +349,13 @@ func (f *Fake) checkBehavior(c *call, origins map[string]bool, b *cloudfront.Def
 	if policy == "" && !legacy {
 		return fail(http.StatusBadRequest, "InvalidArgument", "A cache policy or forwarded values are needed.")
 	}
+	if id := aws.ToString(b.OriginRequestPolicyId); id != "" && f.requests[id] == nil {
+		return fail(http.StatusNotFound, "NoSuchOriginRequestPolicy", "The origin request policy does not exist.")
+	}
 	if err := f.checkEdgeFunctions(b); err != nil {
+		return err
+	}
+	if err := f.mayReplicate(c, b, had); err != nil {
 		return err
 	}
 	if b.LambdaFunctionAssociations == nil {
@@ -314,12 +363,6 @@ func (f *Fake) checkBehavior(c *call, origins map[string]bool, b *cloudfront.Def
 	}
 	for _, a := range b.LambdaFunctionAssociations.Items {
 		arn := aws.ToString(a.LambdaFunctionARN)
-		if err := f.may(c, "lambda:GetFunction", arn); err != nil {
-			return err
-		}
-		if err := f.may(c, "lambda:EnableReplication*", arn); err != nil {
-			return err
-		}
 		if err := f.may(c, "iam:CreateServiceLinkedRole", "arn:aws:iam::"+Account+":role/aws-service-role/replicator.lambda.amazonaws.com/AWSServiceRoleForLambdaReplicator", "iam:AWSServiceName", "replicator.lambda.amazonaws.com"); err != nil {
 			return err
 		}
@@ -332,10 +375,10 @@ func (f *Fake) checkBehavior(c *call, origins map[string]bool, b *cloudfront.Def
 		}
 		_, name, _ := strings.Cut(v.Role, ":role/")
 		if r := f.roles[name]; r == nil || !strings.Contains(r.trust, "edgelambda.amazonaws.com") {
-			return fail(http.StatusBadRequest, "InvalidLambdaFunctionAssociation", "The function execution role must be assumable with edgelambda.amazonaws.com as well as lambda.amazonaws.com principals.")
+			return fail(http.StatusBadRequest, "InvalidLambdaFunctionAssociation", "The function execution role must be assumable with edgelambda.amazonaws.com as well as lambda.amazonaws.com principals. Update the IAM role and try again. Role: %s", v.Role)
 		}
 		if fn.pending > 0 {
-			return fail(http.StatusBadRequest, "InvalidLambdaFunctionAssociation", "The function must be in an Active state.")
+			return fail(http.StatusBadRequest, "InvalidLambdaFunctionAssociation", "The function must be in an Active state. The current state for function %s is Pending.", arn)
 		}
 		if a.EventType == cloudfront.EventTypeViewerRequest && (v.MemorySize > 128 || v.Timeout > 5) {
 			return fail(http.StatusBadRequest, "InvalidLambdaFunctionAssociation", "The function has an invalid timeout or memory size for viewer events.")

@@ -217,15 +217,38 @@ func (f *Fake) simulatePrincipalPolicy(c *call, form url.Values) (string, error)
 	}
 	var b strings.Builder
 	for _, action := range formList(form, "ActionNames.member.") {
+		if strings.Contains(action, "*") {
+			return "", fail(http.StatusBadRequest, "InvalidInput", "Invalid Action: %s. Wildcards are not supported in action names.", action)
+		}
 		for _, resource := range resources {
-			decision := "allowed"
-			if f.Authorize != nil && !f.Authorize(Check{Action: action, Resource: resource, Context: context}) {
-				decision = "implicitDeny"
-			}
-			fmt.Fprintf(&b, "<member><EvalActionName>%s</EvalActionName><EvalResourceName>%s</EvalResourceName><EvalDecision>%s</EvalDecision></member>", action, resource, decision)
+			decision, detail := f.simulate(Check{Action: action, Resource: resource, Context: context})
+			fmt.Fprintf(&b, "<member><EvalActionName>%s</EvalActionName><EvalResourceName>%s</EvalResourceName><EvalDecision>%s</EvalDecision>%s</member>", action, resource, decision, detail)
 		}
 	}
 	return "<IsTruncated>false</IsTruncated><EvaluationResults>" + b.String() + "</EvaluationResults>", nil
+}
+
+// simulate is what IAM foretells of a call. It does not see the policies of
+// resources.
+func (f *Fake) simulate(c Check) (decision, detail string) {
+	if c.Action == "lambda:EnableReplication" || c.Action == "lambda:DisableReplication" {
+		c.Action += "*" // as their names are in policies
+	}
+	kind := ""
+	if f.Forbid != nil {
+		kind = f.Forbid(c)
+	}
+	switch {
+	case kind == "service control policy":
+		return "explicitDeny", "<OrganizationsDecisionDetail><AllowedByOrganizations>false</AllowedByOrganizations></OrganizationsDecisionDetail>"
+	case kind == "permissions boundary":
+		return "explicitDeny", "<PermissionsBoundaryDecisionDetail><AllowedByPermissionsBoundary>false</AllowedByPermissionsBoundary></PermissionsBoundaryDecisionDetail>"
+	case kind == "identity-based policy":
+		return "explicitDeny", ""
+	case f.Authorize == nil || f.Authorize(c):
+		return "allowed", ""
+	}
+	return "implicitDeny", ""
 }
 
 func formTags(form url.Values) map[string]string {

@@ -140,6 +140,9 @@ func (f *Fake) routeKeyValues(c *call) (answer any, etag string, err error) {
 	if !strings.HasPrefix(c.r.Header.Get("Authorization"), "AWS4-ECDSA-P256-SHA256 ") || c.r.Header.Get("X-Amz-Region-Set") != "*" {
 		return nil, "", fail(http.StatusForbidden, "AccessDeniedException", "the request is not signed by SigV4A for all regions")
 	}
+	if f.BadToken {
+		return nil, "", fail(http.StatusForbidden, "AccessDeniedException", "Authentication failed")
+	}
 	if host, _, _ := strings.Cut(c.r.Host, "."); host != Account {
 		return nil, "", fail(http.StatusForbidden, "AccessDeniedException", "the host %s does not begin with the account", c.r.Host)
 	}

@@ -32,6 +32,15 @@ func (f *Fake) Keys() []string {
 	return arns
 }
 
+// AddKey adds a key with tags, as somebody else would, without an alias.
+func (f *Fake) AddKey(tags map[string]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k := &kmsKey{id: uuid(), enabled: true, tags: tags}
+	_, _ = rand.Read(k.material[:])
+	f.keys[k.id] = k
+}
+
 // tag is how KMS spells one.
 type tag struct{ TagKey, TagValue string }
 
@@ -92,6 +101,7 @@ type kmsInput struct {
 	Plaintext, CiphertextBlob                          []byte
 	Tags                                               []tag
 	Marker                                             string
+	BypassPolicyLockoutSafetyCheck                     bool
 }
 
 func (f *Fake) key(id string) (*kmsKey, error) {
@@ -149,6 +159,9 @@ func (f *Fake) createKey(c *call, in *kmsInput) (any, error) {
 	if in.Policy != "" {
 		if err := checkPolicy(in.Policy, "MalformedPolicyDocumentException"); err != nil {
 			return nil, err
+		}
+		if !in.BypassPolicyLockoutSafetyCheck && f.lockedOut(c, in.Policy, keyPrefix+"new") {
+			return nil, fail(http.StatusBadRequest, "MalformedPolicyDocumentException", "The new key policy will not allow you to update the key policy in the future.")
 		}
 	}
 	k := &kmsKey{id: uuid(), description: in.Description, policy: in.Policy, enabled: true, tags: map[string]string{}}

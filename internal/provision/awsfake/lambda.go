@@ -26,18 +26,19 @@ type lambdaFunction struct {
 }
 
 type functionVersion struct {
-	Number       string `json:"Version"`
-	Role         string
-	Runtime      string
-	Handler      string
-	Description  string
-	MemorySize   int
-	Timeout      int
-	CodeSha256   string
-	CodeSize     int
-	RevisionID   string `json:"RevisionId"`
-	LastModified string
-	code         []byte
+	Number        string `json:"Version"`
+	Role          string
+	Runtime       string
+	Handler       string
+	Description   string
+	MemorySize    int
+	Timeout       int
+	CodeSha256    string
+	CodeSize      int
+	RevisionID    string `json:"RevisionId"`
+	LastModified  string
+	LoggingConfig map[string]string
+	code          []byte
 }
 
 // FunctionCode is the code of a published version, given its ARN.
@@ -119,6 +120,7 @@ type functionInput struct {
 	CodeSha256                                        string
 	Publish                                           bool
 	Tags                                              map[string]string
+	LoggingConfig                                     map[string]string
 }
 
 // serveLambda answers Lambda: JSON over paths.
@@ -246,7 +248,7 @@ func (f *Fake) createFunction(c *call, in *functionInput) (any, error) {
 	}
 	v := functionVersion{
 		Number: "$LATEST", Role: in.Role, Runtime: in.Runtime, Handler: in.Handler, Description: in.Description,
-		MemorySize: max(in.MemorySize, 128), Timeout: max(in.Timeout, 1),
+		MemorySize: max(in.MemorySize, 128), Timeout: max(in.Timeout, 1), LoggingConfig: in.LoggingConfig,
 	}
 	v.setCode(f, in.Code.ZipFile)
 	fn := &lambdaFunction{name: in.FunctionName, versions: []functionVersion{v}, tags: in.Tags, pending: f.PendingPolls}
@@ -321,6 +323,9 @@ func (f *Fake) updateFunctionConfiguration(c *call, name string, in *functionInp
 		if s.from != "" {
 			*s.to = s.from
 		}
+	}
+	if in.LoggingConfig != nil {
+		v.LoggingConfig = in.LoggingConfig
 	}
 	if in.MemorySize != 0 {
 		v.MemorySize = in.MemorySize

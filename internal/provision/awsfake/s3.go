@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,7 @@ type bucket struct {
 	region, policy string
 	tags           []s3Tag
 	access         *publicAccessBlock
+	key            string // of KMS; empty if S3 encrypts with its own
 }
 
 type s3Tag struct{ Key, Value string }
@@ -27,6 +29,26 @@ func (f *Fake) BucketPolicy(name string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.buckets[name].policy
+}
+
+// SetEncryption lets a bucket encrypt with a key of KMS, or with that of AWS for
+// S3 if it is "aws/s3".
+func (f *Fake) SetEncryption(name, key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buckets[name].key = key
+}
+
+func (f *Fake) getEncryption(_ *call, b *bucket) ([]byte, error) {
+	rule := "<SSEAlgorithm>AES256</SSEAlgorithm>"
+	switch b.key {
+	case "":
+	case "aws/s3": // which S3 does not name
+		rule = "<SSEAlgorithm>aws:kms</SSEAlgorithm>"
+	default:
+		rule = "<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>" + escape(b.key) + "</KMSMasterKeyID>"
+	}
+	return []byte(xml.Header + "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>" + rule + "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"), nil
 }
 
 // SetBucket gives a bucket a policy and tags, as somebody else would.
@@ -66,6 +88,7 @@ func (f *Fake) serveS3(w http.ResponseWriter, c *call) {
 		{"policy", "GetBucketPolicy", "PutBucketPolicy", f.getPolicy, f.putPolicy, [2]string{"s3:GetBucketPolicy", "s3:PutBucketPolicy"}},
 		{"tagging", "GetBucketTagging", "PutBucketTagging", f.getTagging, f.putTagging, [2]string{"s3:GetBucketTagging", "s3:PutBucketTagging"}},
 		{"publicAccessBlock", "GetPublicAccessBlock", "PutPublicAccessBlock", f.getAccess, f.putAccess, [2]string{"s3:GetBucketPublicAccessBlock", "s3:PutBucketPublicAccessBlock"}},
+		{"encryption", "GetBucketEncryption", "", f.getEncryption, nil, [2]string{"s3:GetEncryptionConfiguration"}},
 		{"location", "GetBucketLocation", "", f.getLocation, nil, [2]string{"s3:GetBucketLocation"}},
 	}
 	for _, s := range settings {
@@ -78,8 +101,11 @@ func (f *Fake) serveS3(w http.ResponseWriter, c *call) {
 		if c.r.Method == http.MethodPut {
 			c.operation, action = s.put, s.actions[1]
 		}
-		err := f.may(c, action, "arn:aws:s3:::"+name)
 		b := f.buckets[name]
+		if b != nil && elsewhere(w, c, b) {
+			return
+		}
+		err := f.may(c, action, "arn:aws:s3:::"+name)
 		switch {
 		case err != nil:
 		case b == nil:
@@ -104,6 +130,25 @@ func (f *Fake) serveS3(w http.ResponseWriter, c *call) {
 	}
 	c.operation = c.r.Method
 	writeS3(w, nil, fail(http.StatusNotImplemented, "NotImplemented", "%s %s", c.r.Method, c.r.URL))
+}
+
+var scopeRegion = regexp.MustCompile(`Credential=[^/]+/[0-9]+/([a-z0-9-]+)/s3/`)
+
+// elsewhere refuses a request that was signed for another region than that of
+// the bucket, as S3 does. The endpoint of us-east-1 alone knows where all buckets
+// are.
+func elsewhere(w http.ResponseWriter, c *call, b *bucket) bool {
+	m := scopeRegion.FindStringSubmatch(c.r.Header.Get("Authorization"))
+	switch {
+	case m == nil, m[1] == b.region, m[1] == "us-east-1" && c.operation == "GetBucketLocation":
+		return false
+	case b.region == "us-east-1":
+		writeS3(w, nil, fail(http.StatusBadRequest, "AuthorizationHeaderMalformed", "The authorization header is malformed; the region '%s' is wrong; expecting 'us-east-1'", m[1]))
+	default:
+		w.Header().Set("X-Amz-Bucket-Region", b.region)
+		writeS3(w, nil, fail(http.StatusMovedPermanently, "PermanentRedirect", "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."))
+	}
+	return true
 }
 
 // checksummed refuses a body without a digest, as S3 does for these calls.
