@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"packagecloud/internal/edge"
+	"packagecloud/internal/provision"
 )
 
 // The names of faults. docs/cloudfront.md lists them.
@@ -22,6 +23,12 @@ const (
 	FunctionEvent   = "function-event"
 	NoFunction      = "no-function"
 	FunctionFails   = "function-fails"
+	FunctionLimit   = "function-limit"
+	GeoBlocked      = "geo-blocked"
+	WAFBlocks       = "waf"
+	Signers         = "signers"
+	HostForwarded   = "host-forwarded"
+	BucketKey       = "bucket-key"
 	WrongSecret     = "wrong-secret"
 	OldFunction     = "old-function"
 	ExpiredLinks    = "expired-links"
@@ -42,8 +49,10 @@ const runSetup = "run packagecloud-ctl setup-cloudfront"
 // diagnose names the faults behind the evidence. What follows from a fault that
 // is named already is no fault of its own.
 func (e *evidence) diagnose() []Fault {
-	if f := e.wrongDomain(); f != nil {
-		return []Fault{*f} // somebody else answered
+	for _, look := range []func() *Fault{e.blocked, e.wrongDomain} {
+		if f := look(); f != nil {
+			return []Fault{*f} // somebody else answered
+		}
 	}
 	var faults []Fault
 	for _, look := range []func() *Fault{e.clockOff, e.function, e.bucket, e.public, e.minTTL, e.query, e.staleIndex, e.rangeAndHead} {
@@ -52,7 +61,7 @@ func (e *evidence) diagnose() []Fault {
 		}
 	}
 	if e.signed != nil && !e.signed.ok() && !explains(faults) {
-		faults = append(faults, Fault{Unexplained, "a signed link is answered with " + e.signed.String(), "see whether the network or a firewall (WAF) stands between; " + runSetup + " --plan"})
+		faults = append(faults, Fault{Unexplained, "a signed link is answered with " + e.signed.String(), e.unexplained()})
 	}
 	return faults
 }
@@ -60,8 +69,44 @@ func (e *evidence) diagnose() []Fault {
 // explains reports whether a fault is why signed links are not answered.
 func explains(faults []Fault) bool {
 	return slices.ContainsFunc(faults, func(f Fault) bool {
-		return slices.Contains([]string{FunctionEvent, FunctionFails, WrongSecret, OldFunction, WrongOrigin, BucketStatement, BucketDenies}, f.Name)
+		return slices.Contains([]string{FunctionEvent, FunctionFails, FunctionLimit, WrongSecret, OldFunction, WrongOrigin, HostForwarded, BucketKey, BucketStatement, BucketDenies}, f.Name)
 	})
+}
+
+// unexplained is what to do where nothing is known.
+func (e *evidence) unexplained() string {
+	do := "see whether the network or a firewall stands between; " + runSetup + " --plan"
+	if e.facts != nil && e.facts.WAF != "" {
+		do = "see in AWS WAF (" + e.facts.WAF + ") whether a rule refuses it; " + runSetup + " --plan"
+	}
+	return do
+}
+
+// blocked looks for who refuses requests at CloudFront before the function sees
+// them.
+// https://repost.aws/knowledge-center/cloudfront-troubleshoot-403-errors
+func (e *evidence) blocked() *Fault {
+	first, f := e.forged, e.facts
+	if first.err != nil || !first.cloudFront() || first.status != http.StatusForbidden {
+		return nil
+	}
+	switch {
+	case first.code() == "MissingKey", f != nil && f.Signers && !first.refuses():
+		return &Fault{Signers, "CloudFront asks for a signature by a key of its own (trusted key groups or signers), and not for ours: " + first.String(), "take the key groups and signers from the default behaviour of the distribution"}
+	case first.says("block access from your country"):
+		which := ""
+		if f != nil && f.Geo != "" {
+			which = ": it serves " + f.Geo
+		}
+		return &Fault{GeoBlocked, "the distribution does not serve the country of this machine (geographic restriction)" + which, "add the country, or end the restriction"}
+	case first.says("request blocked"):
+		which := ""
+		if f != nil && f.WAF != "" {
+			which = " (" + f.WAF + ")"
+		}
+		return &Fault{WAFBlocks, "AWS WAF" + which + " refuses requests before the function sees them: 403 Request blocked", "let /packages/* and /indexes/* pass in its web ACL; the sampled requests there show the rule"}
+	}
+	return nil
 }
 
 func (e *evidence) wrongDomain() *Fault {
@@ -118,8 +163,11 @@ func (e *evidence) function() *Fault {
 		return &Fault{FunctionEvent, fmt.Sprintf("the function runs on %s, which comes after the cache: what is cached is served unchecked", strings.Join(f.Elsewhere, ", ")), "remove it there, and " + runSetup + ", which puts it on viewer-request"}
 	}
 	for _, a := range []*answer{e.forged, e.expired, e.signed} {
-		if a.failing() {
-			return functionFails(a)
+		switch {
+		case a.throttled():
+			return &Fault{FunctionLimit, "the function is not run, because more of the account run at once than it may: " + a.String(), "have the quota Concurrent executions of Lambda raised, in each region where clients are (a new account may have 10); or set cloudfront_check to 'cloudfront-function', and " + runSetup}
+		case a.failing():
+			return e.functionFails(a)
 		}
 	}
 	switch {
@@ -138,10 +186,14 @@ func (e *evidence) function() *Fault {
 }
 
 // functionFails says where the log of the function is, of either kind.
-func functionFails(a *answer) *Fault {
-	do := "read its log (group /aws/lambda/us-east-1.packagecloud_cloudfront_auth in the region nearest to here); " + runSetup + " --plan shows a missing permission for KMS"
+func (e *evidence) functionFails(a *answer) *Fault {
+	name := provision.OldName + "_<bucket>"
+	if e.facts != nil {
+		name = e.facts.Function
+	}
+	do := "read its log (group /aws/lambda/us-east-1." + name + " in the region nearest to here); " + runSetup + " --plan shows a missing permission for KMS"
 	if strings.HasPrefix(a.result(), "Function") {
-		do = "read its log (group /aws/cloudfront/function/packagecloud_cloudfront_auth in us-east-1); " + runSetup + " --plan shows whether it has its key value store"
+		do = "read its log (group /aws/cloudfront/function/" + name + " in us-east-1); " + runSetup + " --plan shows whether it has its key value store"
 	}
 	return &Fault{FunctionFails, "the function fails: " + a.String(), do}
 }
@@ -167,14 +219,32 @@ func (e *evidence) bucket() *Fault {
 	switch {
 	case f != nil && f.OriginError != "":
 		return &Fault{WrongOrigin, f.OriginError, runSetup}
+	case e.signed.code() == "SignatureDoesNotMatch":
+		return &Fault{HostForwarded, "the bucket refuses CloudFront's signature (SignatureDoesNotMatch), because the Host header of the viewer reaches it", "take the origin request policy from the default behaviour, or choose AllViewerExceptHostHeader"}
+	case slices.Contains([]string{"NoSuchBucket", "PermanentRedirect", "TemporaryRedirect", "NoSuchKey"}, e.signed.code()):
+		return &Fault{WrongOrigin, "the distribution asks another bucket, or another region than that of the bucket: " + e.signed.String(), runSetup + ", which corrects the host of the origin"}
+	case strings.HasPrefix(e.signed.code(), "KMS."), e.signed.says("aws kms managed keys require"), f != nil && f.Granted && f.Key != "" && e.signed.denied():
+		return e.key()
 	case f != nil && !f.Granted, f == nil && e.signed.denied():
 		return &Fault{BucketStatement, "the policy of the bucket does not let the distribution read it", runSetup + ", which adds the statement"}
 	case e.signed.denied():
-		return &Fault{BucketDenies, "the bucket refuses CloudFront, although its policy has the statement", "look for a Deny in the policy; if the bucket is encrypted with a key of KMS, let cloudfront.amazonaws.com use that key"}
+		return &Fault{BucketDenies, "the bucket refuses CloudFront, although its policy has the statement", "look for a Deny in the policy; if objects are encrypted with a key of KMS, let cloudfront.amazonaws.com decrypt with it"}
 	case e.signed.ok() && string(e.signed.body) != string(e.probe.body):
 		return &Fault{WrongOrigin, "the distribution answers with other bytes than are in the bucket", runSetup + " --plan shows where it sends requests"}
 	}
 	return nil
+}
+
+// key tells why CloudFront cannot decrypt what is in the bucket.
+func (e *evidence) key() *Fault {
+	what := "CloudFront may not use the key of KMS that encrypts the bucket: " + e.signed.String()
+	do := "the distribution needs origin access control (packagecloud-ctl migrate-cloudfront-access oac), and the policy of the key a statement for cloudfront.amazonaws.com, which " + runSetup[len("run "):] + " --plan prints"
+	if f := e.facts; f != nil && f.KeyProblem != "" {
+		what, do = f.KeyProblem, "do what this says"
+	} else if f != nil && f.Key != "" {
+		do = "add to the policy of the key " + f.Key + ": " + f.KeyStatement
+	}
+	return &Fault{BucketKey, what, do}
 }
 
 func (e *evidence) public() *Fault {

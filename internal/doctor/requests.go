@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -46,9 +47,31 @@ func (a *answer) cached() bool { return a.result() == "Hit" || a.result() == "Re
 
 func (a *answer) cloudFront() bool { return a.header.Get("X-Amz-Cf-Id") != "" }
 
+// errorCode is how S3 and CloudFront name an error in XML.
+var errorCode = regexp.MustCompile(`<Code>([A-Za-z.]+)</Code>`)
+
+// code is the code of an error, empty for another answer.
+func (a *answer) code() string {
+	if a == nil || a.err != nil || a.status < 300 {
+		return ""
+	}
+	if m := errorCode.FindSubmatch(a.body); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
 // denied is that the bucket refused.
-func (a *answer) denied() bool {
-	return a != nil && a.status == http.StatusForbidden && a.says("<code>accessdenied</code>")
+func (a *answer) denied() bool { return a.code() == "AccessDenied" && a.status == http.StatusForbidden }
+
+// throttled is that CloudFront did not run the function, because too many run at
+// once.
+func (a *answer) throttled() bool {
+	if a == nil || a.err != nil {
+		return false
+	}
+	word := a.result()
+	return word == "LambdaLimitExceeded" || word == "LambdaThrottledError" || word == "FunctionThrottledError" || a.status == http.StatusServiceUnavailable && a.says("throttled")
 }
 
 // failing is that the function did not do its work.
@@ -73,6 +96,9 @@ func (a *answer) String() string {
 		return fmt.Sprintf("%d %s", a.status, strings.TrimSpace(string(a.body)))
 	}
 	s := fmt.Sprintf("%d %s", a.status, http.StatusText(a.status))
+	if code := a.code(); code != "" {
+		s += ", " + code
+	}
 	if x := a.header.Get("X-Cache"); x != "" {
 		s += ", " + x
 	}
