@@ -124,7 +124,8 @@ func checkBucket(t *testing.T, client *s3.Client, name string, statements int) {
 // the function can be made, and the bucket opened to CloudFront. Without any one
 // of the permissions that moto asks for they cannot, and the error says which.
 //
-// moto does not ask for what AWS asks for behind a call (tags, passing the role),
+// moto does not ask for what AWS asks for behind a call (tags, passing the role,
+// changing the policy of a key), nor for reading the encryption of a bucket,
 // and knows the resources of a bucket only: the others are for TestSimulate.
 func TestMotoPermissions(t *testing.T) {
 	t.Parallel()
@@ -141,7 +142,7 @@ func TestMotoPermissions(t *testing.T) {
 		asked := 0
 		for _, action := range all.permissions() {
 			service, _, _ := strings.Cut(action, ":")
-			if !strings.Contains(tt.asked, service+":") || slices.Contains([]string{"iam:PassRole", "iam:TagRole", "kms:TagResource", "lambda:TagResource", "lambda:ListTags"}, action) {
+			if !strings.Contains(tt.asked, service+":") || slices.Contains([]string{"iam:PassRole", "iam:TagRole", "kms:TagResource", "kms:PutKeyPolicy", "lambda:TagResource", "lambda:ListTags", "s3:GetEncryptionConfiguration"}, action) {
 				continue
 			}
 			asked++

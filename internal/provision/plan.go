@@ -239,18 +239,23 @@ func (f *ObservedFunction) drift(o *Observed) (changes []string) {
 		{"handler", f.Handler, handler},
 		{"memory", fmt.Sprint(f.Memory, " MB"), fmt.Sprint(memory, " MB")},
 		{"timeout", fmt.Sprint(f.Timeout, " s"), fmt.Sprint(timeout, " s")},
-		{"log", f.Log, logLevels(logging())},
 	} {
 		if c.have != c.want {
 			changes = append(changes, change(c.name, c.have, c.want))
 		}
 	}
+	if want := logLevels(logging()); f.Log != "" && f.Log != want { // emulators of AWS do not tell it
+		changes = append(changes, change("log", f.Log, want))
+	}
 	return changes
 }
 
-// logLevels is how a function logs, in words.
+// logLevels is how a function logs, in words, empty if that is not known.
 func logLevels(c *lambdatypes.LoggingConfig) string {
-	if c == nil || c.LogFormat != lambdatypes.LogFormatJson {
+	if c == nil {
+		return ""
+	}
+	if c.LogFormat != lambdatypes.LogFormatJson {
 		return "text, of each request"
 	}
 	return fmt.Sprintf("%s, %s and above (of Lambda itself %s)", c.LogFormat, c.ApplicationLogLevel, c.SystemLogLevel)

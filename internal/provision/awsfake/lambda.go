@@ -250,6 +250,9 @@ func (f *Fake) createFunction(c *call, in *functionInput) (any, error) {
 		Number: "$LATEST", Role: in.Role, Runtime: in.Runtime, Handler: in.Handler, Description: in.Description,
 		MemorySize: max(in.MemorySize, 128), Timeout: max(in.Timeout, 1), LoggingConfig: in.LoggingConfig,
 	}
+	if v.LoggingConfig == nil {
+		v.LoggingConfig = map[string]string{"LogFormat": "Text"}
+	}
 	v.setCode(f, in.Code.ZipFile)
 	fn := &lambdaFunction{name: in.FunctionName, versions: []functionVersion{v}, tags: in.Tags, pending: f.PendingPolls}
 	if fn.tags == nil {

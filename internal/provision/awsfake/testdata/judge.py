@@ -59,7 +59,9 @@ assert [r["EvalDecision"] for r in results["EvaluationResults"]] == ["allowed"] 
 # KMS
 kms = client("kms")
 refused("MalformedPolicyDocumentException", kms.create_key, Policy="{")
-key = kms.create_key(Policy=json.dumps(trust), Description="d", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
+policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "kms:*", "Resource": "*"}]}
+refused("MalformedPolicyDocumentException", kms.create_key, Policy=json.dumps(trust))  # nobody could change it
+key = kms.create_key(Policy=json.dumps(policy), Description="d", Tags=[{"TagKey": "a", "TagValue": "b"}])["KeyMetadata"]
 assert key["KeyState"] == "Enabled" and key["Arn"].endswith(key["KeyId"])
 refused("NotFoundException", kms.describe_key, KeyId="alias/k")
 kms.create_alias(AliasName="alias/k", TargetKeyId=key["KeyId"])
@@ -69,7 +71,7 @@ assert kms.list_keys()["Keys"][0]["KeyArn"] == key["Arn"]
 assert kms.list_aliases()["Aliases"][0]["TargetKeyId"] == key["KeyId"]
 kms.tag_resource(KeyId=key["KeyId"], Tags=[{"TagKey": "c", "TagValue": "d"}])
 assert kms.list_resource_tags(KeyId=key["KeyId"])["Tags"] == [{"TagKey": "a", "TagValue": "b"}, {"TagKey": "c", "TagValue": "d"}]
-assert json.loads(kms.get_key_policy(KeyId=key["KeyId"])["Policy"]) == trust
+assert json.loads(kms.get_key_policy(KeyId=key["KeyId"])["Policy"]) == policy
 sealed = kms.encrypt(KeyId="alias/k", Plaintext=b"secret", EncryptionContext={"function": "f"})["CiphertextBlob"]
 assert kms.decrypt(CiphertextBlob=sealed, KeyId=key["Arn"], EncryptionContext={"function": "f"})["Plaintext"] == b"secret"
 refused("InvalidCiphertextException", kms.decrypt, CiphertextBlob=sealed, EncryptionContext={"function": "g"})
