@@ -13,31 +13,17 @@ import (
 
 type m = map[string]any
 
-// CloudFormation writes the desired state as a template of CloudFormation, for
-// a stack in us-east-1. With a Lambda function the stack is made twice: once to
-// have the key, and once more with what the key makes of the secrets.
+// CloudFormation writes the desired state as a template of CloudFormation. With
+// a Lambda function the stack is in us-east-1 and made twice: once to have the
+// key, and once more with what the key makes of the secrets. With a CloudFront
+// function it is in the region of the bucket.
 func CloudFormation(s *Settings) ([]byte, error) {
 	d, err := newDesign(s)
 	if err != nil {
 		return nil, err
 	}
-	steps := `# encrypted with a key of its own:
-#   1. make the stack with Ciphertext left empty: it has the key only
-#   2. packagecloud-ctl cloudfront-template --encrypt <KeyArn, an output>
-#   3. update the stack with what that prints as Ciphertext
-`
-	if d.edge != nil {
-		steps = `# in a key value store that it makes:
-#   1. make the stack
-#   2. packagecloud-ctl bootstrap-cloudfront, which puts them there and changes
-#      nothing else; after a change of the secrets, again
-`
-	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `# Downloads of packagecloud through CloudFront, from the bucket %s.
-# The stack must be in us-east-1. It is made in steps, because the secrets are
-%s# The tag of the bucket is yours to set: %s
-`, s.Bucket, steps, Tag)
+	d.head(&b)
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(d.stack()); err != nil {
@@ -46,31 +32,83 @@ func CloudFormation(s *Settings) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// stackRegion is where the stack must be: CloudFront takes Lambda functions of one
+// region, and makes its own functions from any.
+func (d *design) stackRegion() string {
+	if d.edge != nil {
+		return d.settings.Region
+	}
+	return edgeRegion
+}
+
+// reachesBucket reports whether the stack can have the policy of the bucket: a
+// stack reaches buckets of its own region only.
+func (d *design) reachesBucket() bool { return d.stackRegion() == d.settings.Region }
+
+// head tells how the template is applied.
+func (d *design) head(b *bytes.Buffer) {
+	deploy := "aws cloudformation deploy --region " + d.stackRegion() + " --stack-name packagecloud-cloudfront --template-file <this file>"
+	parameters, policy := "", "#   The policy of the bucket: ChangeBucketPolicy=replace, or add the output\n#   BucketStatement to the one that it has, which by-hand leaves as it is.\n"
+	if d.reachesBucket() {
+		parameters = " ChangeBucketPolicy=by-hand"
+	} else {
+		policy = "#   The bucket is in " + d.settings.Region + ", where this stack does not reach: add the output\n#   BucketStatement to its policy yourself.\n"
+	}
+	fmt.Fprintf(b, "# Downloads of packagecloud through CloudFront, from the bucket %s.\n", d.settings.Bucket)
+	if d.edge != nil {
+		fmt.Fprintf(b, `# The secrets are in a key value store that it makes:
+#   1. %s \
+#        --parameter-overrides%s
+#   2. packagecloud-ctl bootstrap-cloudfront, which puts them there and changes
+#      nothing else; after a change of the secrets, again
+`, deploy, parameters)
+	} else {
+		deploy += " \\\n#        --capabilities CAPABILITY_NAMED_IAM"
+		first := ""
+		if parameters != "" {
+			first = " --parameter-overrides" + parameters
+		}
+		fmt.Fprintf(b, `# The stack must be in us-east-1. It makes a role of IAM with a name, which it must
+# be allowed to: CAPABILITY_NAMED_IAM. The secrets are encrypted with a key that it
+# makes, so there are two runs:
+#   1. %[1]s%[2]s
+#   2. packagecloud-ctl cloudfront-template --encrypt <KeyArn, an output>
+#   3. %[1]s \
+#        --parameter-overrides%[3]s Ciphertext=<what that prints>
+`, deploy, first, parameters)
+	}
+	fmt.Fprintf(b, "%s# The tag of the bucket is yours to set: %s\n", policy, Tag)
+}
+
 // stack is the template in its own order.
 func (d *design) stack() any {
 	replaces := m{"Fn::Equals": []any{m{"Ref": "ChangeBucketPolicy"}, "replace"}}
 	stack := struct {
 		Version     string `yaml:"AWSTemplateFormatVersion"`
 		Description string `yaml:"Description"`
-		Parameters  m      `yaml:"Parameters"`
-		Conditions  m      `yaml:"Conditions"`
+		Parameters  m      `yaml:"Parameters,omitempty"`
+		Conditions  m      `yaml:"Conditions,omitempty"`
 		Resources   m      `yaml:"Resources"`
 		Outputs     m      `yaml:"Outputs"`
 	}{
 		"2010-09-09", "packagecloud: downloads through CloudFront",
-		m{"ChangeBucketPolicy": m{"Type": "String", "AllowedValues": []string{"replace", "by-hand"}, "Description": "replace puts our statement in the place of the whole policy of the bucket. If it has one already, choose by-hand and add the output BucketStatement yourself"}},
-		m{"ReplacesPolicy": replaces},
-		d.resources(),
+		m{}, m{}, d.resources(),
 		m{
 			"DistributionId":  d.when(m{"Description": "cloudfront_distribution_id", "Value": m{"Ref": "Distribution"}}),
 			"Domain":          d.when(m{"Description": "cloudfront_packages_domain", "Value": m{"Fn::GetAtt": []string{"Distribution", "DomainName"}}}),
 			"BucketStatement": d.when(m{"Description": "The statement for the policy of the bucket", "Value": m{"Fn::Sub": compact(d.bucket.Statement[0])}}),
 		},
 	}
+	if d.reachesBucket() {
+		stack.Parameters["ChangeBucketPolicy"] = m{"Type": "String", "AllowedValues": []string{"replace", "by-hand"}, "Description": "replace puts our statement in the place of the whole policy of the bucket. If it has one already, choose by-hand and add the output BucketStatement yourself"}
+		stack.Conditions["ReplacesPolicy"] = replaces
+	}
 	if d.edge == nil {
 		stack.Parameters["Ciphertext"] = m{"Type": "String", "Default": "", "Description": "What packagecloud-ctl cloudfront-template --encrypt prints; empty at first"}
 		stack.Conditions["Encrypted"] = m{"Fn::Not": []any{m{"Fn::Equals": []any{m{"Ref": "Ciphertext"}, ""}}}}
-		stack.Conditions["ReplacesPolicy"] = m{"Fn::And": []any{m{"Condition": "Encrypted"}, replaces}}
+		if d.reachesBucket() {
+			stack.Conditions["ReplacesPolicy"] = m{"Fn::And": []any{m{"Condition": "Encrypted"}, replaces}}
+		}
 		stack.Outputs["KeyArn"] = m{"Value": m{"Fn::GetAtt": []string{"Key", "Arn"}}}
 	}
 	return stack
@@ -99,7 +137,9 @@ func (d *design) resources() m {
 	r := m{
 		"CachePolicy":  when("AWS::CloudFront::CachePolicy", m{"CachePolicyConfig": tree(d.cache)}),
 		"Distribution": when("AWS::CloudFront::Distribution", m{"DistributionConfig": distributionTree(d), "Tags": tags}),
-		"BucketPolicy": m{"Type": "AWS::S3::BucketPolicy", "Condition": "ReplacesPolicy", "Properties": m{"Bucket": d.settings.Bucket, "PolicyDocument": d.bucket}},
+	}
+	if d.reachesBucket() {
+		r["BucketPolicy"] = m{"Type": "AWS::S3::BucketPolicy", "Condition": "ReplacesPolicy", "Properties": m{"Bucket": d.settings.Bucket, "PolicyDocument": d.bucket}}
 	}
 	if d.control != nil {
 		r["OriginAccessControl"] = when("AWS::CloudFront::OriginAccessControl", m{"OriginAccessControlConfig": tree(d.control)})

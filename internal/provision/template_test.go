@@ -18,6 +18,7 @@ import (
 
 	"packagecloud/internal/edge/function"
 	"packagecloud/internal/provision"
+	"packagecloud/internal/provision/awsfake"
 	"packagecloud/internal/tooltest"
 )
 
@@ -90,9 +91,62 @@ func variants() map[string]*provision.Settings {
 	for _, s := range []*provision.Settings{edgeFunction, edgeIdentity} {
 		s.Check, s.Edge.Code = provision.CloudFrontFunction, function.CloudFront()
 	}
+	near := real("")
+	near.Region = "us-east-1"
 	return map[string]*provision.Settings{
-		"control": real(""), "identity": real(provision.AccessIdentity), "everything": full,
+		"bucket in us-east-1": near,
+		"control":             real(""), "identity": real(provision.AccessIdentity), "everything": full,
 		"CloudFront function": edgeFunction, "CloudFront function, identity": edgeIdentity,
+	}
+}
+
+// TestTemplateRegions: a stack reaches the policies of buckets in its own region
+// only, and Terraform needs to be told that of the bucket.
+func TestTemplateRegions(t *testing.T) {
+	for _, tt := range []struct {
+		check          provision.Check
+		region, stacks string
+		reaches        bool
+	}{
+		{provision.LambdaEdge, "eu-central-1", "us-east-1", false},
+		{provision.LambdaEdge, "us-east-1", "us-east-1", true},
+		{provision.CloudFrontFunction, "eu-central-1", "eu-central-1", true},
+		{provision.CloudFrontFunction, "us-east-1", "us-east-1", true},
+	} {
+		s := real("")
+		s.Check, s.Region, s.Edge.Code = tt.check, tt.region, function.CloudFront()
+		stack, err := provision.CloudFormation(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text, want := range map[string]bool{
+			"AWS::S3::BucketPolicy": tt.reaches, "ChangeBucketPolicy": tt.reaches, "where this stack does not reach": !tt.reaches,
+			"--region " + tt.stacks + " ": true, "CAPABILITY_NAMED_IAM": tt.check == provision.LambdaEdge, "BucketStatement": true,
+		} {
+			if got := strings.Contains(string(stack), text); got != want {
+				t.Errorf("%s, bucket in %s: %q is there: %v", tt.check, tt.region, text, got)
+			}
+		}
+		terraform, err := provision.Terraform(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, policy, _ := strings.Cut(string(terraform), `resource "aws_s3_bucket_policy"`); !strings.Contains(policy[:200], `region = "`+tt.region+`"`) {
+			t.Errorf("Terraform: no region of the bucket: %s", policy[:200])
+		}
+	}
+}
+
+// TestOldTemplates have the names of those of an earlier version.
+func TestOldTemplates(t *testing.T) {
+	s := real("")
+	s.OldNames = true
+	stack, err := provision.CloudFormation(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(stack), "FunctionName: "+provision.OldName+"\n") || strings.Contains(string(stack), ours) {
+		t.Error("it has other names")
 	}
 }
 
@@ -108,8 +162,9 @@ type field struct {
 func TestFields(t *testing.T) {
 	for name, s := range variants() {
 		t.Run(name, func(t *testing.T) {
-			site := newSite()
-			r := site.runner(nil)
+			site := &site{fake: awsfake.New(s.Region, "packages")}
+			site.fake.RunEdgeFunction = runEdge
+			r := site.runnerIn(s.Region, nil)
 			r.Settings = *s
 			result, err := r.Run(t.Context(), provision.Everything)
 			if err != nil {

@@ -263,7 +263,7 @@ func (d *design) terraformAccess(h *hcl) {
 		h.block(`resource "aws_cloudfront_origin_access_identity" "packagecloud"`, func() { h.attrs("comment", quote(d.settings.reference())) })
 	}
 	h.block(`resource "aws_s3_bucket_policy" "packagecloud"`, func() {
-		h.attrs("count", `var.bucket_policy == "replace" ? 1 : 0`, "bucket", quote(d.settings.Bucket), "policy", refer(plainJSON(d.bucket)))
+		h.attrs("count", `var.bucket_policy == "replace" ? 1 : 0`, "region", quote(d.settings.Region), "bucket", quote(d.settings.Bucket), "policy", refer(plainJSON(d.bucket)))
 	})
 	h.block(`output "bucket_statement"`, func() { h.attrs("value", refer(plainJSON(d.bucket.Statement[0]))) })
 }
