@@ -20,7 +20,7 @@ faults() {
     for kind in portal empty cut-30; do spoiled $path $kind "${jammy[@]}"; done
   done
   for kind in tokens.text=cut-47 tokens.text=401 tokens.text=404 config_file.list=cut-150 config_file.list=cut-300 config_file.list=404 \
-    gpgkey=cut-900 gpgkey=cut-1200 gpgkey=loop gpgkey=204 apt_auth_conf=cut-60 InRelease=cut-900 InRelease=500; do
+    gpgkey=longer gpgkey=shorter config_file.list=shorter tokens.text=longer summary.text=shorter gpgkey=cut-900 gpgkey=cut-1200 gpgkey=loop gpgkey=204 apt_auth_conf=cut-60 InRelease=cut-900 InRelease=500; do
     spoiled ${kind%=*} ${kind#*=} "${jammy[@]}"
   done
 }
@@ -38,6 +38,11 @@ for at in 1 2 3; do
   rm -f $list $keyring $auth
 done
 killed 2 "${jammy[@]}"
+for at in 1 2 3; do
+  forbidden $at "${jammy[@]}"
+  reads "forbidden at $at"
+done
+rm -f $list $keyring $auth
 
 for shell in sh bash; do
   set_up "${jammy[@]}"
@@ -105,6 +110,8 @@ uncover /etc/apt/sources.list.d
 for name in os dist; do unchanged "$name" "${jammy[@]}" "$name=$hostile"; done
 unchanged 'both' "os=$hostile" "dist=$hostile"
 unchanged 'os alone' os=ubuntu
+unchanged 'a proxy that is not there' "${jammy[@]}" http_proxy=http://127.0.0.1:9
+without curl "${jammy[@]}"
 rm /etc/os-release
 printf '%s\n' 'ID="ubuntu$(touch /canary-d)"' 'VERSION_CODENAME=`touch /canary-e`' 'touch /canary-f' > /etc/os-release
 unchanged 'os-release'

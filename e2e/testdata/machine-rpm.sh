@@ -48,7 +48,7 @@ faults() {
   for path in tokens.text config_file.repo gpgkey; do
     for kind in portal empty cut-30; do spoiled $path $kind "${el[@]}"; done
   done
-  for kind in config_file.repo=cut-300 config_file.repo=404 gpgkey=cut-900 gpgkey=loop; do spoiled ${kind%=*} ${kind#*=} "${el[@]}"; done
+  for kind in config_file.repo=cut-300 config_file.repo=404 gpgkey=cut-900 gpgkey=loop gpgkey=longer gpgkey=shorter config_file.repo=shorter; do spoiled ${kind%=*} ${kind#*=} "${el[@]}"; done
   for kind in portal cut-300 401; do spoiled repomd.xml $kind "${el[@]}"; done
 }
 
@@ -117,5 +117,7 @@ unchanged 'os-release'
 cover /etc/yum.repos.d 1 mode=755
 unchanged 'a read-only /etc' "${el[@]}"
 uncover /etc/yum.repos.d
+without curl "${el[@]}"
+forbidden 1 "${el[@]}"
 only none
 unchanged 'no package manager' "${el[@]}"

@@ -70,18 +70,50 @@ RECORDER
   if grep -Ew -e '[0-9a-f]{48}' -e irrelevant "$work/arguments"; then fail 'a list of processes shows a token'; fi
 }
 
-# killed AT [NAME=VALUE ...]: the script is killed when it is to rename its file
-# number AT.
-killed() {
-  local at=$1
-  shift
+# stopped AT COMMAND [NAME=VALUE ...]: the command runs when the script is to rename
+# its file number AT.
+stopped() {
+  local at=$1 command=$2
+  shift 2
   mkdir -p "$work/shim"
-  printf '#!/bin/sh\necho >> %s/moves\nif [ "$(wc -l < %s/moves)" = %s ]; then kill -9 $PPID; fi\nexec /bin/mv "$@"\n' "$work" "$work" "$at" > "$work/shim/mv"
+  printf '#!/bin/sh\necho >> %s/moves\nif [ "$(wc -l < %s/moves)" = %s ]; then %s; fi\nexec /bin/mv "$@"\n' "$work" "$work" "$at" "$command" > "$work/shim/mv"
   chmod +x "$work/shim/mv"
   rm -f "$work/moves"
   set_up PATH="$work/shim:$PATH" "$@"
-  [ "$(wc -l < "$work/moves")" = "$at" ] || fail "it was not killed: $out"
+  [ "$(wc -l < "$work/moves")" = "$at" ] || fail "it was not stopped: $out"
+}
+
+# killed AT [NAME=VALUE ...]: the script is killed then.
+killed() {
+  stopped "$1" 'kill -9 $PPID' "${@:2}"
   rm -rf "$work/tmp"
+}
+
+# forbidden AT [NAME=VALUE ...]: the system does not let it rename that file, as
+# SELinux and immutable files do.
+forbidden() {
+  local before
+  before=$(copies)
+  stopped "$1" 'echo "mv: Operation not permitted" >&2; exit 1' "${@:2}"
+  [ "$status" != 0 ] && [[ $out == *'cannot be replaced'* ]] || fail "forbidden at $1: the script ended with $status: $out"
+  [[ $out != *'is set up'* ]] && [[ $out != *'Nothing was changed'* ]] || fail "forbidden at $1: the script says what is not so: $out"
+  [ -z "$(ls -A "$work/tmp")" ] || fail "forbidden at $1: the script leaves $(ls -A "$work/tmp")"
+  [ "$(copies)" = "$before" ] || fail "forbidden at $1: the script leaves $(copies)"
+}
+
+# copies are files beside those that a script replaces. One that is killed leaves some.
+copies() { find $state -xdev -name '.*.??????' | sort; }
+
+# without PROGRAM [NAME=VALUE ...]: the script says that it needs a program.
+without() {
+  local program
+  program=$(command -v "$1")
+  mv "$program" "$program.hidden"
+  hash -r
+  unchanged "without $1" "${@:2}"
+  mv "$program.hidden" "$program"
+  hash -r
+  [[ $out == *"$1 is needed"* ]] || fail "without $1: it says $out"
 }
 
 # What no name may do, as a host name or a distribution.

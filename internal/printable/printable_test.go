@@ -47,3 +47,12 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// TestError shows the lines of an error, and no secret in them.
+func TestError(t *testing.T) {
+	var b strings.Builder
+	Error(&b, "program", errors.Join(errors.New("one\x1b[2J"), fmt.Errorf("GET /priv/%s/a", strings.Repeat("0a", 24))))
+	if want := "program: one\\x1b[2J\nGET /priv/[secret]/a\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}

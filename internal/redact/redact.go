@@ -14,12 +14,9 @@ import (
 // Hidden stands in the place of a secret.
 const Hidden = "[secret]"
 
-// tokenLength is that of a token (repo.TokenLength), in hexadecimal digits.
-const tokenLength = 48
-
 var (
-	// hexadecimal finds tokens, those too that stand right behind an escape of a
-	// URL, as in %3A.
+	// hexadecimal finds tokens (repo.TokenLength), those too that stand right behind
+	// an escape of a URL, as in %3A.
 	hexadecimal = regexp.MustCompile(`[0-9A-Fa-f]{48,}`)
 	// private finds whatever stands in the place of a token in the path of a client
 	// that cannot send credentials. Such a path begins the text, or comes after a
