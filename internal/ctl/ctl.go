@@ -71,6 +71,17 @@ func (o *options) with(run func(cmd *cobra.Command, args []string, n *node.Node)
 	}
 }
 
+// beside opens the node for a command that works as the servers do, whatever the
+// shell knows of their settings.
+func (o *options) beside(run func(cmd *cobra.Command, args []string, n *node.Node) error) func(*cobra.Command, []string) error {
+	return o.with(func(cmd *cobra.Command, args []string, n *node.Node) error {
+		if err := n.AsServer(cmd.Context()); err != nil {
+			return err
+		}
+		return run(cmd, args, n)
+	})
+}
+
 // result writes what a command found out, as JSON or for people.
 func (o *options) result(cmd *cobra.Command, v any, people func(w io.Writer)) error {
 	if !o.json {

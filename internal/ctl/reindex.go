@@ -29,7 +29,7 @@ The work is done by this command and by the servers that run. What is left to do
 is kept in the database: interrupt the command when you like, and run it again
 to go on where it stopped.`,
 		Args: cobra.NoArgs,
-		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
+		RunE: o.beside(func(cmd *cobra.Command, _ []string, n *node.Node) error {
 			if err := n.CheckStorage(cmd.Context()); err != nil {
 				return err
 			}

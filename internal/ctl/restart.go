@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packagecloud/internal/config"
+	"packagecloud/internal/node"
 )
 
 const (
@@ -100,12 +101,12 @@ func signalServer(ctx context.Context, path string) error {
 // awaitServer waits until the server answers.
 func awaitServer(ctx context.Context, c *config.Config) error {
 	for {
-		answer := ask(ctx, c)
-		if answer == "ok" {
+		answer := askAt(ctx, node.Configured(c))
+		if answer == nil {
 			return nil
 		}
 		if err := pause(ctx); err != nil {
-			return fmt.Errorf("the server was restarted, but does not answer (%s): see its log", answer)
+			return fmt.Errorf("the server was restarted, but does not answer (%w): see its log", answer)
 		}
 	}
 }

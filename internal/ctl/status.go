@@ -2,15 +2,18 @@ package ctl
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"packagecloud/internal/config"
+	"packagecloud/internal/db"
 	"packagecloud/internal/node"
 	"packagecloud/internal/printable"
 	"packagecloud/internal/repo"
@@ -59,7 +62,7 @@ func statusCommand(o *options) *cobra.Command {
 		Short: "Tell whether the server works, and what waits to be published",
 		Long:  "Tell whether the server answers, what waits to be published, what cannot be, and\nwhich packages are withheld because clients would not bear them.\nExits with 1 if something is wrong.",
 		Args:  cobra.NoArgs,
-		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
+		RunE: o.beside(func(cmd *cobra.Command, _ []string, n *node.Node) error {
 			s, err := readStatus(cmd.Context(), n)
 			if err != nil {
 				return err
@@ -76,7 +79,7 @@ func statusCommand(o *options) *cobra.Command {
 }
 
 func readStatus(ctx context.Context, n *node.Node) (*status, error) {
-	s := &status{Server: ask(ctx, n.Config), URL: n.Config.ExternalURL.String(), Database: n.DB.Engine(), Failing: []failingJSON{}, Withheld: []withheldJSON{}}
+	s := &status{Server: ask(ctx, n), URL: n.Config.ExternalURL.String(), Database: n.DB.Engine(), Failing: []failingJSON{}, Withheld: []withheldJSON{}}
 	s.Storage = "ok"
 	if err := n.CheckStorage(ctx); err != nil {
 		s.Storage = err.Error()
@@ -127,33 +130,50 @@ func readStatus(ctx context.Context, n *node.Node) (*status, error) {
 }
 
 // ask asks the server on this machine for its health.
-func ask(ctx context.Context, c *config.Config) string {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	host, port, err := net.SplitHostPort(c.ListenAddress)
+func ask(ctx context.Context, n *node.Node) string {
+	server, err := n.LocalServer(ctx)
 	if err != nil {
 		return err.Error()
+	}
+	if err := askAt(ctx, server); err != nil {
+		return fmt.Sprintf("does not answer on %s: %v. Start it; if it listens elsewhere, set listen_address (PACKAGECLOUD_LISTEN_ADDRESS) here as for the server",
+			server.ListenAddress, err)
+	}
+	return "ok"
+}
+
+func askAt(ctx context.Context, server db.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	host, port, err := net.SplitHostPort(server.ListenAddress)
+	if err != nil {
+		return err
 	}
 	if host == "" || net.ParseIP(host).IsUnspecified() {
 		host = "localhost"
 	}
-	scheme := "http"
-	if c.TLSCertificateFile != "" {
+	scheme, transport := "http", &http.Transport{}
+	if server.TLS {
 		scheme = "https"
+		// Its certificate is for the name by which clients know it.
+		if u, err := url.Parse(server.ExternalURL); err == nil {
+			transport.TLSClientConfig = &tls.Config{ServerName: u.Hostname()}
+		}
 	}
+	defer transport.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+net.JoinHostPort(host, port)+"/healthz", nil)
 	if err != nil {
-		return err.Error()
+		return err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := (&http.Client{Transport: transport}).Do(r)
 	if err != nil {
-		return err.Error()
+		return err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return answer.Status
+		return errors.New(answer.Status)
 	}
-	return "ok"
+	return nil
 }
 
 func (s *status) print(w io.Writer) {

@@ -21,7 +21,7 @@ Problems are printed one to a line; the command exits with 1 if there is any.
 
 It reads only, and may run beside a working server.`,
 		Args: cobra.NoArgs,
-		RunE: o.with(func(cmd *cobra.Command, _ []string, n *node.Node) error {
+		RunE: o.beside(func(cmd *cobra.Command, _ []string, n *node.Node) error {
 			if err := n.CheckStorage(cmd.Context()); err != nil {
 				return err
 			}

@@ -48,16 +48,19 @@ type ScopeState struct {
 	// administrator changes it; "" before the first generation, and where a
 	// program before schema version 5 published last.
 	Origin string
+	// URL is the public URL that the links in its documents are of; "" before the
+	// first generation, and where a program before schema version 5 published last.
+	URL string
 	// LatestAt is the latest time that a generation ever had. It is later than
 	// PublishedAt where the clock was put back.
 	LatestAt time.Time
 }
 
-const scopeColumns = `s.id, s.repository_id, s.distro_id, s.os, s.version, s.format, s.generation, s.published_at, s.failures, s.last_error, s.gate, s.origin, s.latest_at`
+const scopeColumns = `s.id, s.repository_id, s.distro_id, s.os, s.version, s.format, s.generation, s.published_at, s.failures, s.last_error, s.gate, s.origin, s.latest_at, s.url`
 
 func scanScope(s scanner) (v ScopeState, err error) {
 	var published, latest int64
-	err = s.Scan(&v.ID, &v.RepositoryID, &v.Distro.ID, &v.Distro.OS, &v.Distro.Version, &v.Distro.Format, &v.Generation, &published, &v.Failures, &v.LastError, &v.Gate, &v.Origin, &latest)
+	err = s.Scan(&v.ID, &v.RepositoryID, &v.Distro.ID, &v.Distro.OS, &v.Distro.Version, &v.Distro.Format, &v.Generation, &published, &v.Failures, &v.LastError, &v.Gate, &v.Origin, &latest, &v.URL)
 	v.PublishedAt, v.LatestAt = fromMillis(published), fromMillis(latest)
 	return v, err
 }

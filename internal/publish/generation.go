@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type generation struct {
 	versionsOf db.Listed
 	objects    int // that were named
 
+	url    string   // the public URL that links are of
 	origin string   // the host that entry points name
 	signed []string // fingerprints of the keys that signed; nil if nothing was signed
 
@@ -132,6 +134,13 @@ const maxChanges = 5000
 
 // render brings the documents up to the snapshot and stores what is new.
 func (g *generation) render(ctx context.Context, tx *db.Tx) (err error) {
+	// The lease may be older than what Relocate recorded; the snapshot has both
+	// the URL and the change that has everything rendered with it.
+	scope, err := tx.ScopeByID(ctx, g.scope.ID)
+	if err != nil {
+		return err
+	}
+	g.url = cmp.Or(scope.URL, g.URL)
 	limit := math.MaxInt32
 	if g.named != nil {
 		limit = maxChanges
@@ -282,7 +291,7 @@ func (g *generation) namedLists(ctx context.Context, tx *db.Tx, lists map[string
 // flip makes the generation live in one transaction: the row of the scope, and
 // with it everything that was stored beforehand.
 func (g *generation) flip(ctx context.Context, tx *db.Tx) error {
-	if err := tx.Flip(ctx, g.scope.ID, g.lease, g.number, g.now, g.origin, g.URL); err != nil {
+	if err := tx.Flip(ctx, g.scope.ID, g.lease, g.number, g.now, g.origin, g.url); err != nil {
 		return err
 	}
 	if err := g.checkKeys(ctx, tx); err != nil {

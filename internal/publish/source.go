@@ -25,7 +25,7 @@ func (g *generation) sourceOf(tx *db.Tx, d *document) source {
 	if d.Names {
 		return names{tx, g, d}
 	}
-	return packages{tx, d.listed(g), d.Kind, d.contents, format.Located(g.format, g.URL, g.repository)}
+	return packages{tx, d.listed(g), d.Kind, d.contents, format.Located(g.format, g.url, g.repository)}
 }
 
 // listed selects the packages of a document.

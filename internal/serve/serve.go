@@ -107,7 +107,7 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 			return errors.Join(err, listener.Close())
 		}
 	}
-	if err := errors.Join(n.Worker.Recheck(ctx), n.Worker.Relocate(ctx)); err != nil {
+	if err := errors.Join(n.RecordServer(ctx, listener.Addr().String()), n.Worker.Recheck(ctx), n.Worker.Relocate(ctx)); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	clashes, err := n.Clashes(ctx)

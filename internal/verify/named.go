@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -91,7 +92,7 @@ func (s *scope) eachEntry(ctx context.Context, d format.Document, yield func(id 
 		})
 	}
 	listed := db.Listed{ScopeID: s.state.ID, Lists: d.Lists}
-	located := format.Located(s.format, s.URL, s.repository)
+	located := format.Located(s.format, cmp.Or(s.state.URL, s.URL), s.repository)
 	return s.tx.Entries(ctx, listed, d.Kind, index.HeadFirst+1, index.TailFirst, func(id int64, text []byte) error { return yield(id, located(text)) })
 }
 
