@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,11 @@ type Server struct {
 	Token, Stranger string
 	// ReadToken opens alice/private.
 	ReadToken string
+
+	options Options
+	folder  string
+	handler atomic.Value // an http.Handler
+	stop    func()       // the workers, and the node
 }
 
 // Options are how a server differs from the usual one. The zero value has
@@ -64,19 +70,37 @@ func Start(t testing.TB, formats []format.Format, releases ...db.AddedRelease) *
 func StartWith(t testing.TB, o Options) *Server {
 	t.Helper()
 	listener := httptest.NewUnstartedServer(nil)
-	url := "http://" + listener.Listener.Addr().String()
-	c, err := config.Load("", append([]string{
-		"PACKAGECLOUD_DATA_DIRECTORY=" + t.TempDir(), "PACKAGECLOUD_EXTERNAL_URL=" + url, "PACKAGECLOUD_SIGNING_KEY_ALGORITHM=ed25519",
-	}, o.Environment...))
-	if err != nil {
-		t.Fatal(err)
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n, err := node.Open(t.Context(), c, o.Log)
-	if err != nil {
+	s := &Server{t: t, URL: "http://" + listener.Listener.Addr().String(), options: o, folder: t.TempDir()}
+	s.open()
+	if err := s.Node.DB.Update(t.Context(), func(tx *db.Tx) error { return s.fill(t.Context(), tx, o.Releases) }); err != nil {
 		t.Fatal(err)
+	}
+	s.run()
+	listener.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.Load().(http.Handler).ServeHTTP(w, r) })
+	listener.Start()
+	t.Cleanup(func() {
+		listener.Close()
+		s.stop()
+	})
+	return s
+}
+
+// open opens the node.
+func (s *Server) open() {
+	s.t.Helper()
+	o := &s.options
+	c, err := config.Load("", append([]string{
+		"PACKAGECLOUD_DATA_DIRECTORY=" + s.folder, "PACKAGECLOUD_EXTERNAL_URL=" + s.URL, "PACKAGECLOUD_SIGNING_KEY_ALGORITHM=ed25519",
+	}, o.Environment...))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	n, err := node.Open(s.t.Context(), c, o.Log)
+	if err != nil {
+		s.t.Fatal(err)
 	}
 	n.Formats = append(o.Formats, n.Formats...)
 	n.Worker.Formats, n.Uploader.Formats = n.Formats, n.Formats
@@ -84,30 +108,42 @@ func StartWith(t testing.TB, o Options) *Server {
 		n.Blobs = o.Store(n.Blobs)
 		n.Worker.Blobs, n.Uploader.Blobs = n.Blobs, n.Blobs
 	}
-	s := &Server{t: t, Node: n, URL: url}
-	if err := n.DB.Update(t.Context(), func(tx *db.Tx) error { return s.fill(t.Context(), tx, o.Releases) }); err != nil {
-		t.Fatal(err)
+	s.Node = n
+}
+
+// run lets the node serve and publish until stop is called.
+func (s *Server) run() {
+	s.t.Helper()
+	n := s.Node
+	if err := n.ReloadCatalog(s.t.Context()); err != nil {
+		s.t.Fatal(err)
 	}
-	if err := n.ReloadCatalog(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	listener.Config.Handler = serve.Handler(n)
-	listener.Start()
-	ctx, stop := context.WithCancel(context.Background())
+	s.handler.Store(serve.Handler(n))
+	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		n.Worker.Run(ctx, 2)
 	}()
-	t.Cleanup(func() {
-		listener.Close()
-		stop()
+	s.stop = func() {
+		cancel()
 		<-stopped
 		if err := n.Close(); err != nil {
-			t.Error(err)
+			s.t.Error(err)
 		}
-	})
-	return s
+	}
+}
+
+// Restart starts the server anew, with more settings. Its address stays.
+func (s *Server) Restart(environment ...string) {
+	s.t.Helper()
+	s.stop()
+	s.options.Environment = append(s.options.Environment, environment...)
+	s.open()
+	if err := s.Node.Worker.Relocate(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.run()
 }
 
 // fill records whom and what the tests need.
