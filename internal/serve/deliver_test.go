@@ -115,9 +115,9 @@ func startCloudFront(t *testing.T, bucket s3test.Bucket) string {
 		AWS: provision.NewAWS(shared, provision.Connection{BucketRegion: bucket.Region, BucketEndpoint: control.URL, PathStyle: true}),
 		Settings: provision.Settings{
 			Bucket: bucket.Name, Region: bucket.Region, Secrets: []string{linkSecret}, Check: provision.LambdaEdge,
-			Plaintext: function.Plaintext, Context: function.Context(provision.Name),
-			Code: func(keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
-				return function.Zip(function.NewConfig(provision.Name, keyARN, ciphertext, secrets...))
+			Plaintext: function.Plaintext, Context: function.Context,
+			Code: func(name, keyARN string, ciphertext []byte, secrets ...string) ([]byte, error) {
+				return function.Zip(function.NewConfig(name, keyARN, ciphertext, secrets...))
 			},
 		},
 		Sleep: func(context.Context, time.Duration) error { return nil },
