@@ -67,7 +67,7 @@ func hostilePuts() map[string][]byte {
 	publish := func(fields string) []byte {
 		return []byte(`{"name":"puts","versions":{"1.0.0":{` + fields + `}},"_attachments":{"puts-1.0.0.tgz":{"data":"` + attached + `"}}}`)
 	}
-	versions := strings.TrimSuffix(strings.Replace(dependencies(99_000), `"^1.0.0"`, `{"deprecated":"x"}`, -1), ",")
+	versions := strings.TrimSuffix(strings.ReplaceAll(dependencies(99_000), `"^1.0.0"`, `{"deprecated":"x"}`), ",")
 	return map[string][]byte{
 		"a packument of 100,000 versions":  []byte(`{"versions":{` + versions + `},"readme":"` + long + `"}`),
 		"a message of 12 MB":               []byte(`{"versions":{"1.0.0":{"deprecated":"` + long + `"}}}`),

@@ -30,6 +30,10 @@ var (
 		{"bin":1} {"bin":null} {"install":1} {"url":1} {"type":1}`)
 )
 
+// oddPackages are the packages that the fields are spread over: a client's time goes
+// by those that it installs.
+const oddPackages = 8
+
 // oddVersions are versions that are valid and that some clients may not read.
 var oddVersions = []string{"1.5.0-99999999999999999999999", "9007199254740991.0.0", "1.0.4294967297", "1.5.0--", "1.5.0-X", "1.5.0-x", "1.5.0-" + strings.Repeat("a.", 110) + "a"}
 
@@ -49,13 +53,13 @@ func TestOddVersions(t *testing.T) {
 	s.createRepository(t, "demo")
 	manifests := map[string]string{}
 	for i, field := range oddFields {
-		name := fmt.Sprintf("odd%d", i)
+		name := fmt.Sprintf("odd%d", i%oddPackages)
 		for _, version := range []string{"1.0.0", "1.9.0"} {
 			manifests[name+"@"+version] = fmt.Sprintf(`{"name":%q,"version":%q}`, name, version)
 		}
 		for j, value := range oddValues {
 			if soaking() || random.IntN(sample) == 0 {
-				version := fmt.Sprintf("1.0.%d", j+1)
+				version := fmt.Sprintf("1.%d.%d", i/oddPackages, j+1)
 				manifests[name+"@"+version] = fmt.Sprintf(`{"name":%q,"version":%q,%q:%s}`, name, version, field, value)
 			}
 		}
@@ -64,10 +68,18 @@ func TestOddVersions(t *testing.T) {
 		manifests["odd@"+version] = fmt.Sprintf(`{"name":"odd","version":%q}`, version)
 	}
 	pushOdd(t, s, manifests)
-	for _, program := range []string{"npm6", "npm12", "yarn1", "pnpm10", "pnpm12", "bun"} {
-		t.Run(program, func(t *testing.T) { installGood(t, s, program) })
-	}
-	t.Run("pacote", func(t *testing.T) { readOdd(t, s, manifests) })
+	t.Run("clients", func(t *testing.T) {
+		for _, program := range []string{"npm6", "npm12", "yarn1", "pnpm10", "pnpm12", "bun"} {
+			t.Run(program, func(t *testing.T) {
+				t.Parallel()
+				installGood(t, s, program)
+			})
+		}
+		t.Run("pacote", func(t *testing.T) {
+			t.Parallel()
+			readOdd(t, s, manifests)
+		})
+	})
 	s.verify(t)
 }
 
@@ -103,7 +115,7 @@ func pushOdd(t *testing.T, s *instance, manifests map[string]string) {
 func installGood(t *testing.T, s *instance, program string) {
 	c := newNpmClient(t, program, s, "")
 	wanted := map[string]string{"odd": "1.9.0"}
-	for i := range oddFields {
+	for i := range oddPackages {
 		wanted[fmt.Sprintf("odd%d", i)] = "~1.9.0 || 1.9.0"
 	}
 	text, err := json.Marshal(map[string]any{"name": "project", "version": "1.0.0", "private": true, "dependencies": wanted})

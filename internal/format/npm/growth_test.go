@@ -102,6 +102,7 @@ func TestLinear(t *testing.T) {
 		"a long key": func(n int) string { return `"dependencies":{"` + strings.Repeat("k", 10*n) + `":"1"}` },
 		"escapes":    func(n int) string { return `"x":"` + strings.Repeat(`\ud800`, n) + `"` },
 		"numbers":    func(n int) string { return `"x":[` + many(n, `%de400`) + `]` },
+		"a number":   func(n int) string { return `"x":` + strings.Repeat("1", 10*n) },
 		"licences":   func(n int) string { return `"licenses":[` + many(n, `"%d"`) + `]` },
 		"platforms":  func(n int) string { return `"os":[` + many(n, `"%d"`) + `]` },
 		"scripts, engines": func(n int) string {

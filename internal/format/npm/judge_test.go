@@ -245,17 +245,20 @@ func judgeAll(t *testing.T, all []odd) {
 	}
 	t.Logf("%d are accepted and %d refused", len(accepted), len(all)-len(accepted))
 	for _, program := range []string{"npm12", "npm6"} {
-		wrong := s.judge(t, program, accepted, refused)
-		for _, o := range accepted {
-			if reason := wrong[o.Key]; reason != "" {
-				t.Errorf("%s: we accept %s (%s), and it says: %s\n%.500q", program, o.Key, o.shape, reason, o.manifest)
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			wrong := s.judge(t, program, accepted, refused)
+			for _, o := range accepted {
+				if reason := wrong[o.Key]; reason != "" {
+					t.Errorf("we accept %s (%s), and it says: %s\n%.500q", o.Key, o.shape, reason, o.manifest)
+				}
 			}
-		}
-		for _, o := range refused {
-			if wrong[o.Key] == "" && program != "npm6" {
-				t.Errorf("%s: we refuse %s (%s), and it takes it: %v\n%.500q", program, o.Key, o.shape, o.refusal, o.manifest)
+			for _, o := range refused {
+				if wrong[o.Key] == "" && program != "npm6" {
+					t.Errorf("we refuse %s (%s), and it takes it: %v\n%.500q", o.Key, o.shape, o.refusal, o.manifest)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -18,16 +18,17 @@ const compared = { dependencies: 1, optionalDependencies: 1, peerDependencies: 1
 const hooks = ['preinstall', 'install', 'postinstall']
 
 // canonical is a value as text: members in order, and nothing for what is empty or of
-// another type. Clients write URLs in different ways. A dependency that is optional
-// too is optional.
+// another type. Clients write URLs in different ways, and half a letter cannot be
+// written. A dependency that is optional too is optional.
+const text = value => JSON.stringify(value).replace(/\\ud[89a-f][0-9a-f]{2}/g, '\ufffd')
 const canonical = (m, f, optional) => {
   const kind = compared[f]
   const value = Array.isArray(m[f]) ? m[f].filter(v => v !== '__proto__') : m[f]
-  if (kind === 0) return typeof value === 'string' || (Array.isArray(value) && value.length) ? JSON.stringify(value) : ''
+  if (kind === 0) return typeof value === 'string' || (Array.isArray(value) && value.length) ? text(value) : ''
   if (value === null || typeof value !== 'object' || (Array.isArray(value) && f !== 'engines')) return ''
   const is = { 1: v => typeof v === 'string' || f === 'engines', 2: v => v && typeof v === 'object' }[kind]
   const keys = Object.keys(value).filter(k => k !== '__proto__' && is(value[k]) && !(f === 'dependencies' && optional.includes(k))).sort()
-  return Array.isArray(value) || !keys.length ? '' : JSON.stringify(keys.map(k => [k, /[/:]/.test(value[k]) && f !== 'bin' ? 'a URL' : value[k]]))
+  return Array.isArray(value) || !keys.length ? '' : text(keys.map(k => [k, /[/:]/.test(value[k]) && f !== 'bin' ? 'a URL' : value[k]]))
 }
 
 const listed = async p => {
