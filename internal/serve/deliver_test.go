@@ -162,14 +162,13 @@ func anyone() *http.Client {
 
 // cutter is a proxy that can break connections off.
 type cutter struct {
-	t       *testing.T
 	address string
 	behind  string
 
 	mu    sync.Mutex
-	after int64 // bytes towards the client, as often as times says
-	times int
-	cuts  int
+	after int64 // bytes towards the client
+	cuts  int   // that are left
+	then  func()
 }
 
 func newCutter(t *testing.T, address string) *cutter {
@@ -178,7 +177,7 @@ func newCutter(t *testing.T, address string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{t: t, address: l.Addr().String()}
+	c := &cutter{address: l.Addr().String()}
 	var all sync.WaitGroup
 	ctx, end := context.WithCancel(context.Background())
 	all.Go(func() {
@@ -205,15 +204,16 @@ func (c *cutter) before(address string) {
 	c.behind = address
 }
 
-// cut breaks the next connections off, once so many bytes went to the client.
-func (c *cutter) cut(after int64, times int) {
+// cut breaks the next connections off once so many bytes went to the client. then
+// runs each time, before the client sees it; nil does nothing.
+func (c *cutter) cut(after int64, times int, then func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.after, c.times, c.cuts = after, times, 0
+	c.after, c.cuts, c.then = after, times, then
 }
 
-// done is how many connections were broken off since.
-func (c *cutter) done() int {
+// left is how many connections were not broken off yet.
+func (c *cutter) left() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cuts
@@ -252,10 +252,12 @@ func (c *cutter) pass(ctx context.Context, client net.Conn) {
 func (c *cutter) allow(sent int64, n int) (int, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.times == 0 || sent+int64(n) <= c.after {
+	if c.cuts == 0 || sent+int64(n) <= c.after {
 		return n, false
 	}
-	c.times--
-	c.cuts++
+	c.cuts--
+	if c.then != nil {
+		c.then()
+	}
 	return int(max(0, c.after-sent)), true
 }
