@@ -46,6 +46,12 @@ type Tidier interface {
 	Tidy(ctx context.Context) error
 }
 
+// Timekeeper is a Store with a clock of its own.
+type Timekeeper interface {
+	// Now is the time by that clock.
+	Now() time.Time
+}
+
 // Described is an Object of a store that keeps attributes with its objects.
 type Described interface {
 	// Attributes are what was stored with the object; Class is not among them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/clock"
 	"packagecloud/internal/config"
 	"packagecloud/internal/edge"
 )
@@ -21,9 +22,9 @@ type Redirect interface {
 func openRedirect(c *config.Config, blobs blob.Store) (Redirect, error) {
 	switch {
 	case c.CloudFrontEnabled:
-		return openEdge(c, "https://"+c.CloudFrontPackagesDomain)
+		return openEdge(c, "https://"+c.CloudFrontPackagesDomain, blobs)
 	case c.EdgeURL != nil:
-		return openEdge(c, c.EdgeURL.String())
+		return openEdge(c, c.EdgeURL.String(), blobs)
 	}
 	if l, ok := blobs.(blob.Linker); ok {
 		return bucket{l}, nil
@@ -31,12 +32,19 @@ func openRedirect(c *config.Config, blobs blob.Store) (Redirect, error) {
 	return nil, nil
 }
 
-func openEdge(c *config.Config, origin string) (Redirect, error) {
+// openEdge signs links by the clock of the bucket, as those who check them have the
+// time: our edges take it from the bucket too, and CloudFront is right. So it does
+// not matter when the clocks of nodes and edges are wrong.
+func openEdge(c *config.Config, origin string, blobs blob.Store) (Redirect, error) {
 	keys, err := EdgeKeys(c)
 	if err != nil {
 		return nil, err
 	}
-	return signer{&edge.Signer{Origin: origin, Keys: keys}}, nil
+	s := &edge.Signer{Origin: origin, Keys: keys, Now: clock.Now}
+	if t, ok := blobs.(blob.Timekeeper); ok {
+		s.Now = t.Now
+	}
+	return signer{s}, nil
 }
 
 // EdgeKeys are the secrets of links; the first one signs.

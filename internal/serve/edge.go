@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"packagecloud/internal/blob"
 	"packagecloud/internal/config"
 	"packagecloud/internal/edge/diskcache"
 	"packagecloud/internal/edge/proxy"
@@ -67,12 +68,31 @@ func runEdge(ctx context.Context, c *config.Config, log *slog.Logger, out io.Wri
 	if err != nil {
 		return err
 	}
-	h := &proxy.Handler{Keys: keys, Cache: cache, Log: log, Memory: c.EdgeMemorySize}
+	h := &proxy.Handler{Keys: keys, Cache: cache, Log: log, Memory: c.EdgeMemorySize, Now: bucket.Now}
 	counting, stop := context.WithCancel(ctx)
 	defer stop()
 	go count(counting, h, log)
+	go hear(counting, bucket)
 	fmt.Fprintf(out, "packagecloud %s delivers packages on %s (bucket %s, cache in %s)\n", version, listener.Addr(), c.S3Bucket, c.EdgeCacheDirectory)
 	return listen(ctx, c, log, h, listener, h.Quicken)
+}
+
+// hearInterval is how often the bucket is asked for its time.
+const hearInterval = time.Minute
+
+// hear asks the bucket now and then: each of its answers tells its clock, by which
+// links are signed (node.openEdge) and checked here.
+func hear(ctx context.Context, bucket blob.Store) {
+	ticker := time.NewTicker(hearInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		_, _ = bucket.Stat(ctx, blob.IdentityKey) // whatever it answers has a date
+	}
 }
 
 // count logs the counters now and then.

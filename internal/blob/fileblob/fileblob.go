@@ -29,7 +29,8 @@ import (
 // machine.
 type Store struct {
 	dir string
-	// folders that are known to be durable, with those above them, by path.
+	// folders that are known to be durable, with those above them, by path. That
+	// stays true while the process runs: folders are never removed.
 	folders sync.Map
 	// identified is whether an identity was seen in the folder: see here.
 	identified atomic.Bool

@@ -86,8 +86,9 @@ func open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the settings of the AWS SDK: %w", err)
 	}
-	s := &Store{config: c, client: newClient(shared, c, c.Endpoint), limits: standard}
-	if s.signer, err = newSigner(shared, c); err != nil {
+	s := &Store{config: c, clock: new(storeClock), limits: standard}
+	s.client = newClient(shared, c, c.Endpoint, s.clock)
+	if s.signer, err = newSigner(shared, c, s.clock); err != nil {
 		return nil, err
 	}
 	first, cancel := context.WithTimeout(ctx, firstTime)
@@ -99,9 +100,10 @@ func open(ctx context.Context, c Config) (*Store, error) {
 }
 
 // newClient makes a client for an endpoint, "" for AWS.
-func newClient(shared aws.Config, c Config, endpoint string) *s3.Client {
+func newClient(shared aws.Config, c Config, endpoint string, store *storeClock) *s3.Client {
 	return s3.NewFromConfig(shared, func(o *s3.Options) {
 		o.UsePathStyle = c.PathStyle
+		o.HTTPClient = dated{o.HTTPClient, store}
 		// What S3 itself checks by default, other stores may not know. The
 		// signature covers the bytes there.
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4sign "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -35,13 +36,15 @@ func (s *Store) Link(ctx context.Context, key string, life time.Duration) (strin
 	return link, wrap("sign a link to", key, err)
 }
 
-func newSigner(shared aws.Config, c Config) (signer, error) {
+func newSigner(shared aws.Config, c Config, store *storeClock) (signer, error) {
 	endpoint := cmp.Or(c.PublicEndpoint, c.Endpoint)
 	switch c.SignatureVersion {
 	case 4:
-		return v4{c.Bucket, s3.NewPresignClient(newClient(shared, c, endpoint))}, nil
+		signing := v4sign.NewSigner(func(o *v4sign.SignerOptions) { o.DisableURIPathEscaping = true }) // as S3 wants it
+		client := s3.NewPresignClient(newClient(shared, c, endpoint, store), func(o *s3.PresignOptions) { o.Presigner = presigner{signing, store} })
+		return v4{c.Bucket, client}, nil
 	case 2:
-		return newV2(shared.Credentials, c, endpoint)
+		return newV2(shared.Credentials, c, endpoint, store.Now)
 	}
 	return nil, fmt.Errorf("signature version %d: must be 4 or 2", c.SignatureVersion)
 }
@@ -69,7 +72,7 @@ type v2 struct {
 	now         func() time.Time
 }
 
-func newV2(credentials aws.CredentialsProvider, c Config, endpoint string) (*v2, error) {
+func newV2(credentials aws.CredentialsProvider, c Config, endpoint string, now func() time.Time) (*v2, error) {
 	u, err := url.Parse(cmp.Or(endpoint, "https://s3."+c.Region+".amazonaws.com"))
 	if err != nil {
 		return nil, fmt.Errorf("the endpoint of links: %w", err)
@@ -79,7 +82,7 @@ func newV2(credentials aws.CredentialsProvider, c Config, endpoint string) (*v2,
 	} else {
 		u.Host = c.Bucket + "." + u.Host
 	}
-	return &v2{credentials, c.Bucket, strings.TrimSuffix(u.String(), "/") + "/", time.Now}, nil
+	return &v2{credentials, c.Bucket, strings.TrimSuffix(u.String(), "/") + "/", now}, nil
 }
 
 func (v *v2) link(ctx context.Context, key string, life time.Duration) (string, error) {

@@ -35,11 +35,10 @@ func TestV2(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := newV2(credentials.NewStaticCredentialsProvider(id, secret, test.token), test.config, test.config.Endpoint)
+			v, err := newV2(credentials.NewStaticCredentialsProvider(id, secret, test.token), test.config, test.config.Endpoint, func() time.Time { return time.Unix(test.expires-60, 0) })
 			if err != nil {
 				t.Fatal(err)
 			}
-			v.now = func() time.Time { return time.Unix(test.expires-60, 0) }
 			got, err := v.link(t.Context(), test.key, time.Minute)
 			if err != nil {
 				t.Fatal(err)

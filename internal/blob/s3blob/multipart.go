@@ -178,7 +178,7 @@ func (s *Store) slice(body *io.SectionReader) sender {
 // Tidy implements blob.Tidier: it forgets uploads that no process can still
 // work on. Until then their parts are paid for.
 func (s *Store) Tidy(ctx context.Context) error {
-	return s.tidy(ctx, time.Now().Add(-staging.Abandoned))
+	return s.tidy(ctx, s.Now().Add(-staging.Abandoned))
 }
 
 func (s *Store) tidy(ctx context.Context, before time.Time) error {

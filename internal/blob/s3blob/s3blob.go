@@ -34,17 +34,21 @@ type Store struct {
 	config Config
 	client *s3.Client
 	signer signer
+	clock  *storeClock
 	limits limits
-	// lacks are abilities that the store turned out not to have.
+	// lacks are abilities that the store turned out not to have. A store that learns
+	// one later is taken for as it was until the next start: nothing depends on one,
+	// it only saves requests and bytes.
 	lacks struct{ conditions, partCopies, copies atomic.Bool }
 }
 
 var (
-	_ blob.Store     = (*Store)(nil)
-	_ blob.Linker    = (*Store)(nil)
-	_ blob.Composer  = (*Store)(nil)
-	_ blob.Restamper = (*Store)(nil)
-	_ blob.Tidier    = (*Store)(nil)
+	_ blob.Store      = (*Store)(nil)
+	_ blob.Linker     = (*Store)(nil)
+	_ blob.Composer   = (*Store)(nil)
+	_ blob.Restamper  = (*Store)(nil)
+	_ blob.Tidier     = (*Store)(nil)
+	_ blob.Timekeeper = (*Store)(nil)
 )
 
 // limits are the numbers of S3. Tests make them smaller.
