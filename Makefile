@@ -21,6 +21,7 @@ fuzz: ## run every fuzz target on some thousand new inputs
 	scripts/fuzz
 
 soak: ## the long drill: ten rounds of torture and kill -9
+	PACKAGECLOUD_SOAK=1 scripts/test -run TestKinds ./internal/sign
 	PACKAGECLOUD_SOAK=1 scripts/test -timeout 120m -count 10 -run "TestTorture|TestKill" ./e2e
 	PACKAGECLOUD_JUDGED=600 PACKAGECLOUD_SEED=$$(date +%s) scripts/test -timeout 60m -run TestJudges ./internal/format/python
 	PACKAGECLOUD_JUDGED=20000 PACKAGECLOUD_SEED=$$(date +%s) scripts/test -timeout 60m -run TestJudges ./internal/format/rpm

@@ -176,14 +176,8 @@ func ParsePrivate(data []byte, passphrase Passphrase) (*Key, error) {
 		return nil, fmt.Errorf("read private key: %w", err)
 	}
 	signing, _ := entity.SigningKey(clock.Now())
-	if signing.PublicKey.Version != 4 {
-		return nil, fmt.Errorf("read private key: OpenPGP version %d keys are not understood by package managers: use a version 4 key", signing.PublicKey.Version)
-	}
 	if err := refused(entity, signing.PublicKey); err != nil {
 		return nil, fmt.Errorf("read private key: %w", err)
-	}
-	if bits, err := signing.PublicKey.BitLength(); err == nil && isRSA(signing.PublicKey) && bits < minRSA {
-		return nil, fmt.Errorf("read private key: RSA keys need at least %d bits, this one has %d", minRSA, bits)
 	}
 	return k, nil
 }
@@ -209,30 +203,46 @@ func (k *Key) Unfit(at time.Time) error {
 }
 
 // Expires is when the key, or the part of it that signs, expires; the zero time
-// if never.
+// if never. Of several parts that could sign the last one counts.
 func (k *Key) Expires() time.Time {
-	var first time.Time
-	note := func(created time.Time, s *packet.Signature) {
-		if s != nil && s.KeyLifetimeSecs != nil && *s.KeyLifetimeSecs > 0 {
-			at := created.Add(time.Duration(*s.KeyLifetimeSecs) * time.Second)
-			if first.IsZero() || at.Before(first) {
-				first = at
-			}
+	self, _ := k.entity.PrimarySelfSignature()
+	whole := expiry(k.entity.PrimaryKey, self)
+	if self != nil && self.FlagsValid && self.FlagSign {
+		return whole
+	}
+	var last time.Time
+	for _, sub := range k.entity.Subkeys {
+		if sub.Sig == nil || !sub.Sig.FlagsValid || !sub.Sig.FlagSign {
+			continue
+		}
+		at := expiry(sub.PublicKey, sub.Sig)
+		if at.IsZero() {
+			return whole
+		}
+		if at.After(last) {
+			last = at
 		}
 	}
-	self, _ := k.entity.PrimarySelfSignature()
-	note(k.entity.PrimaryKey.CreationTime, self)
-	if signing, ok := k.entity.SigningKey(clock.Now()); ok {
-		note(signing.PublicKey.CreationTime, signing.SelfSignature)
+	if whole.IsZero() || !last.IsZero() && last.Before(whole) {
+		return last
 	}
-	return first
+	return whole
 }
 
-// refused says why clients of today refuse a key: apt 3.3 and rpm 6 neither take
-// DSA nor anything that vouches for itself by SHA-1.
+// expiry is when a part of a key expires; the zero time if never.
+func expiry(k *packet.PublicKey, s *packet.Signature) time.Time {
+	if s == nil || s.KeyLifetimeSecs == nil || *s.KeyLifetimeSecs == 0 {
+		return time.Time{}
+	}
+	return k.CreationTime.Add(time.Duration(*s.KeyLifetimeSecs) * time.Second)
+}
+
+// refused says why package managers of today refuse a key, as TestKinds measures.
 func refused(e *openpgp.Entity, signing *packet.PublicKey) error {
-	if e.PrimaryKey.PubKeyAlgo == packet.PubKeyAlgoDSA || signing.PubKeyAlgo == packet.PubKeyAlgoDSA {
-		return errors.New("package managers of today refuse DSA keys: make an RSA key (gpg --quick-generate-key NAME rsa4096 sign never) and import that")
+	for _, part := range []*packet.PublicKey{e.PrimaryKey, signing} {
+		if err := refusedKind(part); err != nil {
+			return err
+		}
 	}
 	self, _ := e.PrimarySelfSignature()
 	for _, sub := range e.Subkeys {
@@ -246,8 +256,42 @@ func refused(e *openpgp.Entity, signing *packet.PublicKey) error {
 	return nil
 }
 
-func isRSA(k *packet.PublicKey) bool {
-	return k.PubKeyAlgo == packet.PubKeyAlgoRSA || k.PubKeyAlgo == packet.PubKeyAlgoRSASignOnly
+// another is what to do where no key of a kind can be used.
+const another = "make an RSA key (gpg --quick-generate-key NAME rsa4096 sign never) and import that"
+
+func refusedKind(k *packet.PublicKey) error {
+	if k.Version != 4 {
+		return fmt.Errorf("GnuPG, with which most package managers check, does not know OpenPGP keys of version %d: %s", k.Version, another)
+	}
+	switch k.PubKeyAlgo {
+	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly:
+		if bits, err := k.BitLength(); err != nil || bits < minRSA {
+			return fmt.Errorf("apt since 3.0 and rpm 6 refuse RSA keys of less than %d bits, this one has %d: %s", minRSA, bits, another)
+		}
+		return nil
+	case packet.PubKeyAlgoDSA:
+		return fmt.Errorf("package managers of today refuse DSA keys: %s", another)
+	case packet.PubKeyAlgoEdDSA:
+		return nil
+	case packet.PubKeyAlgoECDSA:
+		switch curve, err := k.Curve(); {
+		case err == nil && (curve == packet.CurveNistP256 || curve == packet.CurveNistP384 || curve == packet.CurveNistP521):
+			return nil
+		default:
+			return fmt.Errorf("apt since 3.0 and rpm refuse keys on the curve %s: %s", curve, another)
+		}
+	}
+	return fmt.Errorf("GnuPG, with which most package managers check, does not know keys of algorithm %d: %s", k.PubKeyAlgo, another)
+}
+
+// Warning says which package managers cannot use a key that is taken all the same;
+// "" if all can.
+func (k *Key) Warning() string {
+	signing, ok := k.entity.SigningKey(clock.Now())
+	if ok && (k.entity.PrimaryKey.PubKeyAlgo == packet.PubKeyAlgoECDSA || signing.PublicKey.PubKeyAlgo == packet.PubKeyAlgoECDSA) {
+		return "rpm 4.18, as in Debian 12, cannot import ECDSA keys: for rpm packages use an RSA key"
+	}
+	return ""
 }
 
 // Private is the private key in binary form, not encrypted.
@@ -273,6 +317,7 @@ func fingerprint(e *openpgp.Entity) string {
 type Public struct {
 	Fingerprint string
 	Armored     []byte
+	Expires     time.Time // zero if never
 }
 
 // ParsePublic reads a public key, ASCII armoured or binary. The secret part of
@@ -283,7 +328,7 @@ func ParsePublic(data []byte) (Public, error) {
 		return Public{}, err
 	}
 	text, err := armored(entity)
-	return Public{Fingerprint: fingerprint(entity), Armored: text}, err
+	return Public{Fingerprint: fingerprint(entity), Armored: text, Expires: (&Key{entity: entity}).Expires()}, err
 }
 
 // readOne reads the one key that data holds.
