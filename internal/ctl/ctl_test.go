@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"packagecloud/internal/auth"
@@ -37,7 +39,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"packagecloud-ctl": command, "packagecloud": server, "fixture": program(fixture), "damage": program(damage), "allowed": program(allowed), "bucket": program(bucket)})
+	testscript.Main(m, map[string]func(){"packagecloud-ctl": command, "packagecloud": server, "fixture": program(fixture), "damage": program(damage), "allowed": program(allowed), "bucket": program(bucket), "expiring": expiring})
 }
 
 // TestScripts runs the commands as an administrator does.
@@ -66,6 +68,22 @@ func runScripts(t *testing.T, dir string, aws *account) {
 			return nil
 		},
 	})
+}
+
+// expiring writes a private key that expires in a week.
+func expiring() {
+	e, err := openpgp.NewEntity("alice", "", "", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Curve: packet.Curve25519, KeyLifetimeSecs: 7 * 24 * 60 * 60})
+	if err != nil {
+		panic(err)
+	}
+	e.Subkeys = nil
+	var b bytes.Buffer
+	if err := e.SerializePrivate(&b, nil); err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(os.Args[1], b.Bytes(), 0o600); err != nil {
+		panic(err)
+	}
 }
 
 // server is packagecloud.

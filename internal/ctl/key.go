@@ -64,6 +64,9 @@ have only the old key refuse the repository until they have the new one.`,
 			}
 			return o.result(cmd, map[string]string{"name": row.Name, "fingerprint": row.Fingerprint}, func(w io.Writer) {
 				printable.Fprintf(w, "%s is signed by %s from now on.\n", rp.FullName(), row.Fingerprint)
+				if warning := k.Warning(); warning != "" {
+					printable.Fprintf(w, "Warning: %s.\n", warning)
+				}
 				if expires := k.Expires(); !expires.IsZero() {
 					printable.Fprintf(w, "This key expires on %s: import it again, prolonged, before that day.\n", expires.Format(time.DateOnly))
 				}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,8 @@ type status struct {
 	Waiting      int64         `json:"changes_waiting"`
 	OldestWait   string        `json:"oldest_change_waits,omitempty"`
 	Failing      []failingJSON `json:"failing"`
+	Clock        []string      `json:"clock"` // what is wrong with clocks
+	Keys         []keyJSON     `json:"keys"`  // those that expire within 30 days, or have
 	// Withheld are the first of the packages that no index lists because
 	// clients would not bear them.
 	Withheld      []withheldJSON `json:"withheld"`
@@ -49,6 +52,14 @@ type withheldJSON struct {
 	Remove       string `json:"remove"` // the command that deletes it
 }
 
+type keyJSON struct {
+	Repository  string    `json:"repository"`
+	Fingerprint string    `json:"fingerprint"`
+	Expires     time.Time `json:"expires"`
+	Expired     bool      `json:"expired"`
+	Words       string    `json:"words"`
+}
+
 type failingJSON struct {
 	Repository   string `json:"repository"`
 	Distribution string `json:"distribution"`
@@ -60,7 +71,7 @@ func statusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Tell whether the server works, and what waits to be published",
-		Long:  "Tell whether the server answers, what waits to be published, what cannot be, and\nwhich packages are withheld because clients would not bear them.\nExits with 1 if something is wrong.",
+		Long:  "Tell whether the server answers, what waits to be published, what cannot be, and\nwhich packages are withheld because clients would not bear them.\nExits with 1 if something is wrong. That a signing key expires within 30 days is\na warning alone.",
 		Args:  cobra.NoArgs,
 		RunE: o.beside(func(cmd *cobra.Command, _ []string, n *node.Node) error {
 			s, err := readStatus(cmd.Context(), n)
@@ -70,7 +81,7 @@ func statusCommand(o *options) *cobra.Command {
 			if err := o.result(cmd, s, s.print); err != nil {
 				return err
 			}
-			if s.Server != "ok" || s.Storage != "ok" || len(s.Failing) > 0 || s.WithheldCount > 0 {
+			if !s.sound() {
 				return ErrFound
 			}
 			return nil
@@ -78,11 +89,38 @@ func statusCommand(o *options) *cobra.Command {
 	}
 }
 
+// sound reports whether nothing is wrong. A key that expires soon is a warning.
+func (s *status) sound() bool {
+	return s.Server == "ok" && s.Storage == "ok" && len(s.Failing) == 0 && s.WithheldCount == 0 && len(s.Clock) == 0 && !slices.ContainsFunc(s.Keys, func(k keyJSON) bool { return k.Expired })
+}
+
+// readClockAndKeys reads what time makes wrong.
+func (s *status) readClockAndKeys(ctx context.Context, n *node.Node) error {
+	if s.Storage == "ok" { // CheckClock asks the bucket
+		wrong, err := n.CheckClock(ctx)
+		if err != nil {
+			return err
+		}
+		s.Clock = append(s.Clock, wrong...)
+	}
+	expiring, err := n.Keys.Expiring(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range expiring {
+		s.Keys = append(s.Keys, keyJSON{e.Repository.FullName(), e.Fingerprint, e.At, e.Expired, e.Words()})
+	}
+	return nil
+}
+
 func readStatus(ctx context.Context, n *node.Node) (*status, error) {
-	s := &status{Server: ask(ctx, n), URL: n.Config.ExternalURL.String(), Database: n.DB.Engine(), Failing: []failingJSON{}, Withheld: []withheldJSON{}}
+	s := &status{Server: ask(ctx, n), URL: n.Config.ExternalURL.String(), Database: n.DB.Engine(), Failing: []failingJSON{}, Clock: []string{}, Keys: []keyJSON{}, Withheld: []withheldJSON{}}
 	s.Storage = "ok"
 	if err := n.CheckStorage(ctx); err != nil {
 		s.Storage = err.Error()
+	}
+	if err := s.readClockAndKeys(ctx, n); err != nil {
+		return nil, err
 	}
 	repositories, err := n.DB.Repositories(ctx)
 	if err != nil {
@@ -184,6 +222,12 @@ func (s *status) print(w io.Writer) {
 	fmt.Fprintln(w)
 	if s.Storage != "ok" {
 		fmt.Fprintf(w, "STORAGE       %s\n", s.Storage)
+	}
+	for _, c := range s.Clock {
+		printable.Fprintf(w, "CLOCK         %s\n", c)
+	}
+	for _, k := range s.Keys {
+		printable.Fprintf(w, "KEY           %s: %s\n", k.Repository, k.Words)
 	}
 	for _, f := range s.Failing {
 		printable.Fprintf(w, "FAILING       %s/%s, %d times: %s\n", f.Repository, f.Distribution, f.Failures, f.Error)

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"context"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -33,11 +34,22 @@ It reads only, and may run beside a working server.`,
 			if err != nil {
 				return err
 			}
+			warnings, err := clockAndKeys(cmd.Context(), n, func(p verify.Problem) {
+				problems = append(problems, p)
+				summary.Problems++
+			})
+			if err != nil {
+				return err
+			}
 			result := struct {
 				verify.Summary
-				List []verify.Problem `json:"list"`
-			}{summary, problems}
+				List     []verify.Problem `json:"list"`
+				Warnings []verify.Problem `json:"warnings"`
+			}{summary, problems, warnings}
 			err = o.result(cmd, result, func(w io.Writer) {
+				for _, p := range warnings {
+					printable.Fprintf(w, "warning: %s: %s\n", p.Object, p.What)
+				}
 				for _, p := range problems {
 					printable.Fprintf(w, "%s: %s\n", p.Object, p.What)
 				}
@@ -52,4 +64,29 @@ It reads only, and may run beside a working server.`,
 	}
 	c.Flags().BoolVar(&quick, "quick", false, "compare the sizes of package files, and do not read them")
 	return c
+}
+
+// clockAndKeys reports what time makes wrong, and returns what it will make wrong.
+func clockAndKeys(ctx context.Context, n *node.Node, report func(verify.Problem)) (warnings []verify.Problem, err error) {
+	wrong, err := n.CheckClock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range wrong {
+		report(verify.Problem{Object: "clock", What: w})
+	}
+	expiring, err := n.Keys.Expiring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	warnings = []verify.Problem{}
+	for _, e := range expiring {
+		p := verify.Problem{Object: e.Repository.FullName(), What: e.Words()}
+		if e.Expired {
+			report(p)
+		} else {
+			warnings = append(warnings, p)
+		}
+	}
+	return warnings, nil
 }

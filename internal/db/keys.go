@@ -23,6 +23,11 @@ func (r Reader) SigningKeys(ctx context.Context, repositoryID int64) ([]repo.Key
 	return collect(ctx, r.q, "signing keys", scanKey, keyColumns+` WHERE repository_id = $1 AND signs ORDER BY active DESC, id DESC`, repositoryID)
 }
 
+// AllSigningKeys are the keys that sign for any repository, in their order.
+func (r Reader) AllSigningKeys(ctx context.Context) ([]repo.Key, error) {
+	return collect(ctx, r.q, "signing keys", scanKey, keyColumns+` WHERE signs ORDER BY repository_id, id`)
+}
+
 // KeylessRepository finds the oldest repository that has no signing key yet.
 // waiting asks for one with changes that wait to be published.
 func (r Reader) KeylessRepository(ctx context.Context, waiting bool) (repo.Repository, error) {

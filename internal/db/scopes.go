@@ -345,6 +345,18 @@ func (t *Tx) Flip(ctx context.Context, scopeID int64, lease string, generation i
 		WHERE id = $1 AND lease = $2 AND generation = $3 - 1`, scopeID, lease, generation, millis(now), origin, url)
 }
 
+// LatestPublication is the latest time of a live generation; zero if there is none.
+func (r Reader) LatestPublication(ctx context.Context) (time.Time, error) {
+	var ms sql.NullInt64
+	if err := r.q.QueryRowContext(ctx, `SELECT max(published_at) FROM scopes`).Scan(&ms); err != nil {
+		return time.Time{}, fmt.Errorf("look for the latest publication: %w", err)
+	}
+	if ms.Int64 == 0 {
+		return time.Time{}, nil
+	}
+	return fromMillis(ms.Int64), nil
+}
+
 // DatedAhead lists the scopes whose live generation has a time after limit, and
 // nothing waiting.
 func (r Reader) DatedAhead(ctx context.Context, limit time.Time) ([]ScopeState, error) {

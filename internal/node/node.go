@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"packagecloud/internal/auth"
 	"packagecloud/internal/blob"
@@ -46,7 +47,8 @@ type Node struct {
 	Uploader *upload.Uploader
 	Log      *slog.Logger
 
-	catalog catalog
+	catalog       catalog
+	clockWarnings atomic.Pointer[[]string]
 }
 
 // Open opens a node, and makes what a first start needs: the data folder, the

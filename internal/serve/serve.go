@@ -71,6 +71,7 @@ func Handler(n *node.Node) http.Handler {
 			_, err := n.DB.StorageIdentity(ctx) // one row, however much waits
 			return err
 		},
+		Warnings: n.ClockWarnings,
 	}
 	return s.Handler()
 }
@@ -128,6 +129,7 @@ func Run(ctx context.Context, n *node.Node, out io.Writer, version string) error
 	})
 	wg.Go(func() { reload(background, n) })
 	wg.Go(func() { tidy(background, n) })
+	wg.Go(func() { n.WatchClock(background) })
 	wg.Go(func() { n.Uploader.Owning(background, func(files int, err error) { ownReport(n.Log, files, err) }) })
 	wg.Go(func() {
 		n.Uploader.ReadingContents(background, func(p *repo.Package, err error) { contentsReport(background, n, p, err) })

@@ -60,6 +60,9 @@ type Server struct {
 	Uploads      Uploads
 	// Ready reports whether the server can do its work; nil means it can.
 	Ready func(ctx context.Context) error
+	// Warnings are what people should look at though the server does its work, in
+	// words that anybody may read; nil means none.
+	Warnings func() []string
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	// Pace is how long clients may stand still.
@@ -134,7 +137,13 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request, _ string) error 
 			return fmt.Errorf("%w: %w", repo.ErrUnavailable, err)
 		}
 	}
-	return writeText(w, http.StatusOK, "ok\n")
+	text := "ok\n"
+	if s.Warnings != nil {
+		for _, warning := range s.Warnings() {
+			text += "warning: " + warning + "\n"
+		}
+	}
+	return writeText(w, http.StatusOK, text)
 }
 
 func (s *Server) hello(w http.ResponseWriter, r *http.Request, _ string) error {
