@@ -13,7 +13,8 @@ import (
 const mostStatements = 256
 
 // preparing makes connections to SQLite that keep their statements: to parse one
-// takes longer than to run it. pgx does the same for PostgreSQL.
+// takes longer than to run it. pgx does the same for PostgreSQL. A statement may be
+// as old as its connection: SQLite prepares it again when the schema has changed.
 type preparing struct{ driver.Connector }
 
 func prepareSQLite(dsn string) (driver.Connector, error) {

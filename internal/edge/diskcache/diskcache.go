@@ -12,7 +12,12 @@
 //	lock                               a folder has one process
 //
 // The id is the SHA-256 of the key, cut to 16 bytes. What is used least recently
-// goes first; the times of the files keep the order for the next start.
+// goes first; the times of the files keep the order for the next start, and mean
+// nothing else.
+//
+// The age of a copy has no bound and needs none: a key stands for its bytes for ever.
+// Who may fetch it is asked of the link, each time. A package that was deleted stays
+// here until there is no room for it, as it stays with those who fetched it.
 package diskcache
 
 import (

@@ -31,7 +31,8 @@ func newAnswer(key string, header http.Header, body []byte) *answer {
 
 func (a *answer) size() int64 { return int64(len(a.key) + len(a.head) + len(a.body)) }
 
-// memory keeps the answers used last. The zero value keeps none.
+// memory keeps the answers used last, of objects whose key stands for their bytes, so
+// that their age needs no bound. The zero value keeps none.
 type memory struct {
 	mu     sync.Mutex
 	used   int64

@@ -226,15 +226,21 @@ type caches struct {
 	// were read. Flipped drops that which this node replaced. An older generation
 	// is whole, and its files stay for the grace time.
 	live *otter.Cache[int64, *generation]
-	// objects are the keys of index files stored late.
+	// objects are the keys of index files stored late. Their age has no bound: the
+	// key of a file with an id, a path and a digest is the same while its row is
+	// there, and only files of generations that were just read are looked up.
 	objects *otter.Cache[objectKey, string]
-	// dates are the times of objects by key, whose bytes and time do not change.
+	// dates are the times of objects by key, whose bytes and time do not
+	// change, so that their age needs no bound.
 	dates *otter.Cache[string, time.Time]
-	// bodies are small objects by key, which stands for their bytes.
+	// bodies are small objects by key, which stands for their bytes, so that their
+	// age needs no bound.
 	bodies *otter.Cache[string, []byte]
 	// files are package files by path, believed for fileLife: the bytes of a path
 	// never change, but the package may be deleted. Its file stays for the grace
-	// time, so that one that was deleted a moment ago may still be sent.
+	// time, so that one that was deleted a moment ago may still be sent. Where
+	// package_grace_period is shorter than fileLife, such a download fails for as
+	// long as it would not find the package otherwise.
 	files *otter.Cache[fileKey, *db.StoredFile]
 	// documents are rendered documents of a generation, which never change.
 	// Documents are never removed, so that an id never stands for another one.
@@ -284,7 +290,7 @@ type generation struct {
 }
 
 // fileLife is how long a package file that was found is believed to be there.
-// It is far below the time that files of deleted packages stay.
+// By default it is far below the time that files of deleted packages stay.
 const fileLife = 10 * time.Second
 
 // bodyLimit is the size of an entry point up to which it is kept in memory, and

@@ -37,6 +37,9 @@ const connectionFiles = 64
 // generation is given to a client only when it has fetched the pairs of what it
 // got of the older one, or when pairPatience has passed.
 //
+// What is remembered of a client is forgotten pairLife after it asked last. It is a
+// choice between generations that are both whole, so an old one misleads nobody.
+//
 // Nodes do not tell each other: a balancer before several of them should keep a
 // client on one node.
 type pairs struct {
