@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,7 +29,7 @@ import (
 func TestConnections(t *testing.T) {
 	const closing = 10 * time.Second // a client that trickles sees the end only at its next byte
 	for name, c := range map[string]struct {
-		kind  string // "" for HTTP/1.1
+		reads string // "" for all that comes, at once
 		do    func(net.Conn)
 		limit time.Duration
 	}{
@@ -49,8 +50,8 @@ func TestConnections(t *testing.T) {
 		"an expected body never comes":         {"", send("POST /read HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"), time.Minute},
 		"the answer is not read":               {"unread", send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"), 2 * time.Minute},
 		"the answer is read by the byte":       {"slow", send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"), 2 * time.Minute},
-		"TLS: nothing is sent":                 {"TLS", func(net.Conn) {}, 10 * time.Second},
-		"TLS: the handshake trickles":          {"TLS", trickle("\x16\x03\x01\x01\x00", time.Second), 10 * time.Second},
+		"TLS: nothing is sent":                 {"", func(net.Conn) {}, 10 * time.Second},
+		"TLS: the handshake trickles":          {"", trickle("\x16\x03\x01\x01\x00", time.Second), 10 * time.Second},
 		"HTTP/2: nothing after the preface":    {"", func(c net.Conn) { preface(c) }, 2 * time.Minute},
 		"HTTP/2: the preface trickles":         {"", trickle(http2.ClientPreface[:20], time.Second), 10 * time.Second},
 		"HTTP/2: the settings never come":      {"", send(http2.ClientPreface), 2 * time.Minute},
@@ -62,14 +63,23 @@ func TestConnections(t *testing.T) {
 			preface(c, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 			head(c, "GET", "/large", true, true)
 		}, 5 * time.Minute},
-		"HTTP/2: the answer is not read":        {"unread", wide, 2 * time.Minute},
-		"HTTP/2: not read, but windows updated": {"unread", func(c net.Conn) { wide(c); pings(c, 10*time.Second) }, 3 * time.Minute},
-		"HTTP/2: pings without a request":       {"", func(c net.Conn) { preface(c); pings(c, 10*time.Second) }, 2 * time.Minute},
+		"HTTP/2: the answer is not read":                {"unread", wide, 2 * time.Minute},
+		"HTTP/2: not read, but windows updated":         {"unread", func(c net.Conn) { wide(c); pings(c, 10*time.Second) }, 3 * time.Minute},
+		"HTTP/2: read by the byte, and windows updated": {"slow", func(c net.Conn) { wide(c); pings(c, 10*time.Second) }, 5 * time.Minute},
+		"HTTP/2: the body trickles": {"", func(c net.Conn) {
+			preface(c)
+			head(c, "POST", "/read", true, false)
+			for f := http2.NewFramer(c, nil); f.WriteData(1, false, []byte("a")) == nil; {
+				time.Sleep(5 * time.Second)
+			}
+		}, 4 * time.Minute},
+		"HTTP/2: pings without a request": {"", func(c net.Conn) { preface(c); pings(c, 10*time.Second) }, 2 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun := time.Now()
-				held(t, c.kind, c.do)
+				protocol, _, _ := strings.Cut(name, ":")
+				held(t, protocol, c.reads, c.do)
 				if took := time.Since(begun); took > c.limit+closing {
 					t.Errorf("the connection is held for %s, and not for %s", took, c.limit)
 				}
@@ -78,9 +88,9 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// held connects, and returns when the server has ended the connection. What the
-// server says is read, unless the kind says otherwise.
-func held(t *testing.T, kind string, do func(net.Conn)) {
+// held connects, and returns when the server has ended the connection. With TLS
+// nothing is encrypted by the client, with HTTP/2 the handshake is over.
+func held(t *testing.T, protocol, reads string, do func(net.Conn)) {
 	t.Helper()
 	client, conn := net.Pipe()
 	s := pace.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -94,9 +104,6 @@ func held(t *testing.T, kind string, do func(net.Conn)) {
 		_, _ = io.WriteString(w, "done")
 	}))
 	s.ErrorLog = log.New(io.Discard, "", 0)
-	s.Protocols = new(http.Protocols)
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
 	ended := make(chan struct{})
 	s.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
@@ -107,14 +114,22 @@ func held(t *testing.T, kind string, do func(net.Conn)) {
 	l.conn <- conn
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if kind != "TLS" {
+		if protocol != "TLS" && protocol != "HTTP/2" {
 			_ = s.Serve(l)
 			return
 		}
-		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate(t)}, SessionTicketsDisabled: true}
 		_ = s.ServeTLS(l, "", "")
 	})
-	switch kind {
+	out := client
+	if protocol == "HTTP/2" {
+		encrypted := tls.Client(client, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		if err := encrypted.HandshakeContext(t.Context()); err != nil {
+			t.Error(err)
+		}
+		out = encrypted
+	}
+	switch reads {
 	case "unread":
 	case "slow":
 		wg.Go(func() {
@@ -127,7 +142,7 @@ func held(t *testing.T, kind string, do func(net.Conn)) {
 	default:
 		wg.Go(func() { _, _ = io.Copy(io.Discard, client) })
 	}
-	wg.Go(func() { do(client) })
+	wg.Go(func() { do(out) })
 	select {
 	case <-ended:
 	case <-time.After(time.Hour):
