@@ -14,6 +14,7 @@ import (
 
 	"packagecloud/internal/client"
 	"packagecloud/internal/printable"
+	"packagecloud/internal/typo"
 )
 
 // catalog is the distributions there are, by kind of package.
@@ -209,15 +210,18 @@ func near(all catalog, kinds []string, os, version string) []string {
 	}
 	var names []scored
 	var newest []string
+	known := slices.ContainsFunc(listed(all, kinds), func(d client.Distribution) bool { return d.IndexName == os })
 	for _, d := range listed(all, kinds) {
-		osTypos := typos(os, d.IndexName)
+		osTypos := typo.Distance(os, d.IndexName)
 		for _, v := range d.Versions {
-			n := min(typos(version, v.IndexName), typos(version, v.Number))
+			n := min(typo.Distance(version, v.IndexName), typo.Distance(version, v.Number))
 			switch {
 			// Every short word is near every other.
 			case osTypos <= min(maxTypos, len(os)/3) && n <= min(maxTypos, len(version)/3):
 				names = append(names, scored{joined(d, v), osTypos + n})
-			case n == 0 && len(version) > 3:
+			// A code name alone tells what is meant, and so does a number of an OS
+			// that is called otherwise here: rocky/9 is el/9.
+			case n == 0 && (len(version) > 3 || !known):
 				names = append(names, scored{joined(d, v), maxTypos + 1})
 			}
 			if osTypos == 0 {
@@ -235,25 +239,4 @@ func near(all catalog, kinds []string, os, version string) []string {
 		result = newest[:min(len(newest), maxNear)]
 	}
 	return result
-}
-
-// typos is how many letters must be put in, left out or replaced to make a b.
-func typos(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

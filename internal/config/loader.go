@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"packagecloud/internal/rubyconf"
+	"packagecloud/internal/typo"
 )
 
 const (
@@ -76,7 +77,7 @@ func (l *loader) environment(env environmentMap) {
 			continue
 		}
 		for _, right := range slices.Sorted(maps.Keys(known)) {
-			if typos(name, right) <= maxTypos {
+			if near(name, right) <= maxTypos {
 				l.problem(at, "there is no variable "+name, "did you mean "+right+"?")
 				break
 			}
@@ -115,7 +116,7 @@ func nearest(path []string) *key {
 	least := maxTypos + 2
 	for i := range keys {
 		k := &keys[i]
-		n := typos(strings.ToLower(path[len(path)-1]), k.name)
+		n := near(strings.ToLower(path[len(path)-1]), k.name)
 		if n > maxTypos {
 			continue
 		}
@@ -129,27 +130,11 @@ func nearest(path []string) *key {
 	return best
 }
 
-// typos is how many letters must be put in, left out or replaced to make a b,
-// or more than maxTypos if their lengths alone tell.
-func typos(a, b string) int {
+// near is typo.Distance, or more than maxTypos if the lengths alone tell: a name may
+// be as long as a file.
+func near(a, b string) int {
 	if len(a)-len(b) > maxTypos || len(b)-len(a) > maxTypos {
 		return maxTypos + 1
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return typo.Distance(a, b)
 }

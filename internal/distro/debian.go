@@ -89,6 +89,12 @@ var debian = []entry{
 		{285, "virginia", "21.3 virginia", "21.3"},
 		{294, "wilma", "22 wilma", "22"},
 		{1006, "xia", "22.1 xia", "22.1"},
+		{1021, "zara", "22.2 zara", "22.2"},
+		{1022, "zena", "22.3 zena", "22.3"},
+		// Debian Edition, whose numbers are below all others.
+		{1023, "elsie", "LMDE 5 elsie", "5"},
+		{1024, "faye", "LMDE 6 faye", "6"},
+		{1025, "gigi", "LMDE 7 gigi", "7"},
 	}},
 	{os: "raspbian", display: "Raspbian", format: "deb", releases: []release{
 		{153, "wheezy", "7 wheezy", "7"},

@@ -42,6 +42,7 @@ var redhat = []entry{
 		{1008, "42", "Fedora 42", "42"},
 		{1009, "43", "Fedora 43", "43"},
 		{1010, "44", "Fedora 44", "44"},
+		{1026, "45", "Fedora 45", "45"},
 	}},
 	{os: "scientific", display: "Scientific Linux", format: "rpm", releases: []release{
 		{138, "5", "Scientific Linux 5.0", "5.0"},

@@ -37,7 +37,10 @@ var aliases = map[string][]string{
 	"opensuseleap": {"opensuse"}, "opensuseproject": {"opensuse"},
 	"raspberrypios": {"raspbian"},
 	"scientificsl":  {"scientific"}, "scientificlinux": {"scientific"},
-	"slessap": {"sles"}, "suse": {"sles"}, "suselinux": {"sles"}, "suselinuxenterpriseserver": {"sles"},
+	"cloudlinux": {"el"}, "eurolinux": {"el"}, "miraclelinux": {"el"}, "circle": {"el"}, "springdale": {"el"}, "virtuozzo": {"el"}, "vzlinux": {"el"},
+	"nobara": {"fedora"}, "ultramarine": {"fedora"},
+
+	"slessap": {"sles"}, "slesforsap": {"sles"}, "slehpc": {"sles"}, "sled": {"sles"}, "suse": {"sles"}, "suselinux": {"sles"}, "suselinuxenterpriseserver": {"sles"},
 }
 
 // Resolve finds the distribution version that a machine means when it says
@@ -58,6 +61,54 @@ func (c *Catalog) Resolve(os, dist string) (repo.DistroVersion, bool) {
 		d := c.distributions[i]
 		if r, ok := match(d.Versions, spell(d.IndexName, dist)); ok {
 			return c.Find(d.IndexName, r.IndexName)
+		}
+	}
+	return c.derived(os, dist)
+}
+
+// derivedFrom are systems that take the packages of another one, and their own
+// names and numbers of its releases. Those that count and call them as the other one
+// does have none.
+var derivedFrom = map[string]struct {
+	os       string
+	releases map[string]string
+}{
+	"pop": {os: "ubuntu"}, "neon": {os: "ubuntu"}, "kdeneon": {os: "ubuntu"}, "tuxedo": {os: "ubuntu"},
+	"zorin":    {"ubuntu", map[string]string{"15": "bionic", "16": "focal", "17": "jammy", "18": "noble"}},
+	"trisquel": {"ubuntu", map[string]string{"10": "focal", "nabia": "focal", "11": "jammy", "aramo": "jammy", "12": "noble", "ecne": "noble"}},
+	"devuan": {"debian", map[string]string{
+		"3": "buster", "beowulf": "buster", "4": "bullseye", "chimaera": "bullseye", "5": "bookworm", "daedalus": "bookworm", "6": "trixie", "excalibur": "trixie",
+	}},
+	"parrot": {"debian", map[string]string{"5": "bullseye", "ara": "bullseye", "6": "bookworm", "lory": "bookworm", "7": "trixie", "echo": "trixie"}},
+	"pureos": {"debian", map[string]string{"9": "buster", "amber": "buster", "10": "bullseye", "byzantium": "bullseye", "11": "bookworm", "crimson": "bookworm"}},
+}
+
+// derived finds what a system derived from Ubuntu or Debian takes. One that is not
+// listed may still say the other one's code name, as most of them do; a number would
+// be its own.
+func (c *Catalog) derived(os, dist string) (repo.DistroVersion, bool) {
+	for _, word := range oses(os) {
+		from, ok := derivedFrom[word]
+		if !ok {
+			continue
+		}
+		if from.releases == nil {
+			return c.Resolve(from.os, dist)
+		}
+		number, _, _ := strings.Cut(dist, ".")
+		for _, own := range []string{dist, number} {
+			if release, ok := from.releases[own]; ok {
+				return c.Find(from.os, release)
+			}
+		}
+	}
+	known := slices.ContainsFunc(c.distributions, func(d distribution) bool { return slices.Contains(oses(os), d.IndexName) })
+	if known || os == "" {
+		return repo.DistroVersion{}, false
+	}
+	for _, base := range []string{"ubuntu", "debian"} {
+		if v, ok := c.Find(base, dist); ok {
+			return v, true
 		}
 	}
 	return repo.DistroVersion{}, false

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"packagecloud/internal/typo"
 )
 
 const (
@@ -50,12 +52,12 @@ func (c *Catalog) near(os, version string) []string {
 	}
 	var all []scored
 	for _, d := range c.distributions {
-		osTypos := typos(os, d.IndexName)
+		osTypos := typo.Distance(os, d.IndexName)
 		for _, r := range d.Versions {
 			if r.IndexName == "" {
 				continue
 			}
-			n := typos(version, r.IndexName)
+			n := typo.Distance(version, r.IndexName)
 			switch {
 			case n == 0 && len(version) > 3 && osTypos > maxTypos:
 				// A codename alone tells what is meant; a number does not.
@@ -72,25 +74,4 @@ func (c *Catalog) near(os, version string) []string {
 		names = append(names, s.name)
 	}
 	return names
-}
-
-// typos is how many letters must be put in, left out or replaced to make a b.
-func typos(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

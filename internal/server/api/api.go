@@ -27,6 +27,8 @@ type Catalog interface {
 	ByID(id int64) (repo.DistroVersion, bool)
 	// Find finds one by its index names.
 	Find(os, version string) (repo.DistroVersion, bool)
+	// Suggest lists names that may have been meant by one that there is not.
+	Suggest(os, version string) []string
 	// JSON is the object of distributions.json.
 	JSON() []byte
 }

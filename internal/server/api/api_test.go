@@ -439,6 +439,8 @@ func TestPushEncodings(t *testing.T) {
 		{"no distribution", []part{file(9)}, "distro_version_id"},
 		{"an empty distribution", []part{{name: "package[distro_version_id]"}, file(9)}, "distro_version_id"},
 		{"an unknown distribution", []part{{name: "package[distro_version_id]", body: []byte("99999999")}, file(9)}, `\"99999999\" is no distribution version`},
+		{"a name that is not right", []part{{name: "package[distro_version_id]", body: []byte("ubuntu/nobel")}, file(9)}, "did you mean ubuntu/noble"},
+		{"the name of a derived system", []part{{name: "package[distro_version_id]", body: []byte("rocky/9")}, file(9)}, "did you mean el/9"},
 		{"a format that is not served", []part{{name: "package[distro_version_id]", body: []byte("297")}, file(9)}, "cannot be published"},
 		{"two files", []part{id, file(8), file(9)}, "twice"},
 		{"a deb for el", []part{{name: "package[distro_version_id]", body: []byte("240")}, file(9)}, "push it to a Debian distribution"},

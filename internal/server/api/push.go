@@ -164,16 +164,20 @@ func (a *API) distro(p params) (repo.DistroVersion, error) {
 	if v == "" {
 		return repo.DistroVersion{}, repo.Invalid(field, "can't be blank: give the id of a distribution version, see /api/v1/distributions.json")
 	}
+	hint := ""
 	if os, version, ok := strings.Cut(v, "/"); ok {
 		if d, ok := a.Catalog().Find(os, version); ok {
 			return d, nil
+		}
+		if near := a.Catalog().Suggest(os, version); len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, ", ")
 		}
 	} else if id, err := strconv.ParseInt(v, 10, 64); err == nil {
 		if d, ok := a.Catalog().ByID(id); ok {
 			return d, nil
 		}
 	}
-	return repo.DistroVersion{}, repo.Invalid(field, fmt.Sprintf("%q is no distribution version, see /api/v1/distributions.json", v))
+	return repo.DistroVersion{}, repo.Invalid(field, fmt.Sprintf("%.140q is no distribution version, see /api/v1/distributions.json%s", v, hint))
 }
 
 func (a *API) pushPackage(w http.ResponseWriter, r *http.Request, c *call) error {
