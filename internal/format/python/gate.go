@@ -12,7 +12,7 @@ import (
 )
 
 // gateVersion grows whenever Check refuses more.
-const gateVersion = 1
+const gateVersion = 2
 
 // GateVersion implements format.Gate.
 func (Format) GateVersion() int { return gateVersion }

@@ -28,7 +28,8 @@ var (
 	tokenVariable  = regexp.MustCompile(`^(?:python_version|python_full_version|os[._]name|sys[._]platform|platform_release|platform_system` +
 		`|platform[._]version|platform[._]machine|platform[._]python_implementation|python_implementation|implementation_name|implementation_version|extra)\b`)
 	tokenOperator = regexp.MustCompile(`^(?:===|==|~=|!=|<=|>=|<|>|in\b|not[ \t]+in\b)`)
-	tokenBool     = regexp.MustCompile(`^(?:and|or)\b`)
+	tokenAnd      = regexp.MustCompile(`^and\b`)
+	tokenOr       = regexp.MustCompile(`^or\b`)
 )
 
 // pythonClause is a clause of a Requires-Python: a specifier, or one that pip and uv
@@ -74,14 +75,18 @@ func checkRequirement(text string) error {
 
 // scanner reads tokens from the front of a text.
 type scanner struct {
-	rest  string
-	depth int // of parentheses in the marker
+	rest    string
+	depth   int // of parentheses in the marker
+	choices int // in the marker
 }
 
-func (s *scanner) take(token *regexp.Regexp) bool {
-	n := len(token.FindString(s.rest))
-	s.rest = s.rest[n:]
-	return n > 0
+func (s *scanner) take(token *regexp.Regexp) bool { return s.cut(token) != "" }
+
+// cut takes a token, and tells it; "" if it is not there.
+func (s *scanner) cut(token *regexp.Regexp) string {
+	found := token.FindString(s.rest)
+	s.rest = s.rest[len(found):]
+	return found
 }
 
 func (s *scanner) literal(word string) (ok bool) {
@@ -155,70 +160,11 @@ func (s *scanner) condition() error {
 	if !s.literal(";") {
 		return s.expected("a version specifier, a semicolon or the end")
 	}
-	if err := s.marker(); err != nil {
+	if _, err := s.marker(); err != nil {
 		return err
 	}
 	if s.rest != "" {
 		return s.expected("and, or, or the end of the marker")
 	}
 	return nil
-}
-
-// maxDepth bounds the parentheses of a marker within each other: readers descend
-// into them.
-const maxDepth = 50
-
-// marker reads comparisons joined by and, or.
-func (s *scanner) marker() error {
-	if s.depth++; s.depth > maxDepth {
-		return fmt.Errorf("has more than %d parentheses within each other", maxDepth)
-	}
-	defer func() { s.depth-- }()
-	for {
-		if err := s.term(); err != nil {
-			return err
-		}
-		if s.blank(); !s.take(tokenBool) {
-			return nil
-		}
-	}
-}
-
-// term reads a comparison, or a marker in parentheses.
-func (s *scanner) term() error {
-	s.blank()
-	if s.literal("(") {
-		if err := s.marker(); err != nil {
-			return err
-		}
-		if !s.literal(")") {
-			return s.expected("the closing parenthesis of the marker")
-		}
-		return nil
-	}
-	one, err := s.operand()
-	if err != nil {
-		return err
-	}
-	s.blank()
-	if !s.take(tokenOperator) {
-		return s.expected("an operator of the marker")
-	}
-	s.blank()
-	two, err := s.operand()
-	if err == nil && !one && !two {
-		return fmt.Errorf("compares two strings in its marker, which ends pip")
-	}
-	return err
-}
-
-// operand reads a side of a comparison, and tells whether it is a variable.
-func (s *scanner) operand() (variable bool, err error) {
-	if s.take(tokenString) {
-		return false, nil
-	}
-	if s.take(tokenVariable) {
-		return true, nil
-	}
-	return false, s.expected("a marker's variable or a string in quotes")
 }
