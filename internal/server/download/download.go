@@ -230,8 +230,9 @@ type caches struct {
 	// key of a file with an id, a path and a digest is the same while its row is
 	// there, and only files of generations that were just read are looked up.
 	objects *otter.Cache[objectKey, string]
-	// dates are the times of objects by key, whose bytes and time do not
-	// change, so that their age needs no bound.
+	// dates are the times of objects by key, whose bytes do not change. Their time
+	// does when packagecloud-ctl gives them other attributes: then a date that is
+	// kept here only has clients fetch the same bytes once more.
 	dates *otter.Cache[string, time.Time]
 	// bodies are small objects by key, which stands for their bytes, so that their
 	// age needs no bound.
