@@ -3,7 +3,6 @@ package provision
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -215,7 +214,7 @@ func otherRegion(err error) (region string, ok bool) {
 		return m[1], true
 	}
 	if r, found := errors.AsType[*smithyhttp.ResponseError](err); found {
-		return http.Header(r.Response.Header).Get("X-Amz-Bucket-Region"), true
+		return r.Response.Header.Get("X-Amz-Bucket-Region"), true
 	}
 	return "", true
 }

@@ -81,7 +81,7 @@ func TestRefusals(t *testing.T) {
 			prepare: func(_ *testing.T, s *site) {
 				s.fake.Authorize, s.fake.Forbid = silent, denies("iam:CreateRole", "identity-based policy")
 			},
-			want: []string{"with an explicit deny in a identity-based policy", "outweighs every permission"},
+			want: []string{"with an explicit deny in an identity-based policy", "outweighs every permission"},
 		},
 		"permissions boundary": {
 			prepare: func(_ *testing.T, s *site) { s.fake.Forbid = denies("iam:CreateRole", "permissions boundary") },

@@ -205,13 +205,21 @@ func (f *Fake) may(c *call, action, resource string, context ...string) error {
 	}
 	if f.Forbid != nil {
 		if kind := f.Forbid(check); kind != "" {
-			return fail(http.StatusForbidden, code, "User: %s is not authorized to perform: %s on resource: %s with an explicit deny in a %s", Caller, action, resource, kind)
+			return fail(http.StatusForbidden, code, "User: %s is not authorized to perform: %s on resource: %s with an explicit deny in %s", Caller, action, resource, article(kind))
 		}
 	}
 	if f.Authorize == nil || f.Authorize(check) {
 		return nil
 	}
 	return fail(http.StatusForbidden, code, "User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", Caller, action, resource, action)
+}
+
+// article puts the right one before a kind of policy.
+func article(kind string) string {
+	if strings.HasPrefix(kind, "identity") {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 // id is a new identifier that looks like AWS's.
