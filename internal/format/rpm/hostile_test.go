@@ -30,38 +30,52 @@ func repeated(tag uint32, n int, s string) rpmtest.Tag {
 // relationTags are the names, versions and flags of all kinds of relations.
 var relationTags = [][3]uint32{{1047, 1113, 1112}, {1049, 1050, 1048}, {1054, 1055, 1053}, {1090, 1115, 1114}, {5049, 5050, 5051}, {5055, 5056, 5057}, {5046, 5047, 5048}, {5052, 5053, 5054}}
 
-// hostile are packages of about n bytes that want far more memory than they have.
-func hostile(n int) map[string][]byte {
-	raw := rpmtest.Package{Files: map[string][]byte{"/usr/bin/hello": []byte("x")}}.Raw
-	set := func(tags ...rpmtest.Tag) []byte {
-		r := raw()
-		r.Set(tags...)
+// hostile make packages of about n bytes that want far more memory than they have.
+var hostile = map[string]func(n int) []byte{
+	"eight kinds of relations in one store": func(n int) []byte {
+		r := tool()
+		for _, tags := range relationTags {
+			r.Remove(tags[:]...)
+		}
+		for i, tags := range relationTags {
+			names := repeated(tags[0], n/2, "a")
+			names.Shared = i > 0
+			r.Header = append(r.Header, names)
+		}
 		return r.Build()
-	}
-	shared := raw()
-	for _, tags := range relationTags {
-		shared.Remove(tags[:]...)
-	}
-	for i, tags := range relationTags {
-		names := repeated(tags[0], n/2, "a")
-		names.Shared = i > 0
-		shared.Header = append(shared.Header, names)
-	}
-	relations := raw()
-	for _, tags := range relationTags {
-		relations.Set(repeated(tags[0], n/8/6, ""), repeated(tags[1], n/8/6, ""), many(tags[2], rpmtest.Int32, n/8/6, 0))
-	}
-	files := n / 12
-	return map[string][]byte{
-		"eight kinds of relations in one store": shared.Build(),
-		"relations without a name":              relations.Build(),
-		"files without a name":                  set(repeated(1117, files, ""), repeated(1118, 1, "/"), many(1116, rpmtest.Int32, files, 0), many(1030, rpmtest.Int16, files, 0), many(1037, rpmtest.Int32, files, 0)),
-		"files in a folder with a long name": set(repeated(1117, files, ""), repeated(1118, 1, "/"+strings.Repeat("d", min(4000, n))),
-			many(1116, rpmtest.Int32, files, 0), many(1030, rpmtest.Int16, files, 0), many(1037, rpmtest.Int32, files, 0)),
-		"a long description": set(rpmtest.Text(1005, strings.Repeat(`"`, n))),
-		"a long changelog":   set(repeated(1081, n/10, "a"), repeated(1082, n/10, ""), many(1080, rpmtest.Int32, n/10, 1)),
-		"a long summary":     set(rpmtest.Text(1004, strings.Repeat("\xe4", n))),
-	}
+	},
+	"relations without a name": func(n int) []byte {
+		r := tool()
+		for _, tags := range relationTags {
+			r.Set(repeated(tags[0], n/8/6, ""), repeated(tags[1], n/8/6, ""), many(tags[2], rpmtest.Int32, n/8/6, 0))
+		}
+		return r.Build()
+	},
+	"files without a name":               func(n int) []byte { return filesIn("/", n/12) },
+	"files in a folder with a long name": func(n int) []byte { return filesIn("/"+strings.Repeat("d", min(4000, n)), n/12) },
+	"a long description":                 func(n int) []byte { return with(rpmtest.Text(1005, strings.Repeat(`"`, n))) },
+	"a long changelog": func(n int) []byte {
+		return with(repeated(1081, n/10, "a"), repeated(1082, n/10, ""), many(1080, rpmtest.Int32, n/10, 1))
+	},
+	"a long summary": func(n int) []byte { return with(rpmtest.Text(1004, strings.Repeat("\xe4", n))) },
+}
+
+// tool is a package with one file.
+func tool() rpmtest.Raw {
+	return rpmtest.Package{Files: map[string][]byte{"/usr/bin/hello": []byte("x")}}.Raw()
+}
+
+// with is the tool with other tags.
+func with(tags ...rpmtest.Tag) []byte {
+	r := tool()
+	r.Set(tags...)
+	return r.Build()
+}
+
+// filesIn has files without a name in one folder.
+func filesIn(folder string, files int) []byte {
+	return with(repeated(1117, files, ""), repeated(1118, 1, folder),
+		many(1116, rpmtest.Int32, files, 0), many(1030, rpmtest.Int16, files, 0), many(1037, rpmtest.Int32, files, 0))
 }
 
 // parse reads a package and makes its entries.
@@ -90,11 +104,11 @@ func allocated(f func()) uint64 {
 // TestHostileMemory doubles hostile packages: each costs at most twice what half of
 // it costs, and never more than some times its size.
 func TestHostileMemory(t *testing.T) {
-	for name := range hostile(1 << 10) {
+	for name, build := range hostile {
 		t.Run(name, func(t *testing.T) {
 			last := uint64(0)
 			for size := 64 << 10; size <= 4<<20; size *= 2 {
-				body := hostile(size)[name]
+				body := build(size)
 				var err error
 				cost := allocated(func() { err = parse(t, body) })
 				var invalid *repo.InvalidError
