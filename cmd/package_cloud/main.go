@@ -9,14 +9,12 @@ import (
 	"syscall"
 
 	"packagecloud/internal/cli"
+	"packagecloud/internal/version"
 )
-
-// version is set when a release is built.
-var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := cli.Run(ctx, version, os.Args[1:])
+	status := cli.Run(ctx, version.Get(), os.Args[1:])
 	stop()
 	os.Exit(status)
 }

@@ -10,15 +10,13 @@ import (
 
 	"packagecloud/internal/ctl"
 	"packagecloud/internal/printable"
+	"packagecloud/internal/version"
 )
-
-// version is set when a release is built.
-var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := ctl.Command(version).ExecuteContext(ctx)
+	err := ctl.Command(version.Get()).ExecuteContext(ctx)
 	if err == nil {
 		return
 	}

@@ -10,15 +10,13 @@ import (
 
 	"packagecloud/internal/printable"
 	"packagecloud/internal/serve"
+	"packagecloud/internal/version"
 )
-
-// version is set when a release is built.
-var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := serve.Command(version).ExecuteContext(ctx)
+	err := serve.Command(version.Get()).ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		printable.Error(os.Stderr, "packagecloud", err)
 		os.Exit(1)

@@ -23,12 +23,15 @@ import (
 	"packagecloud/internal/printable"
 	"packagecloud/internal/redact"
 	"packagecloud/internal/repo"
+	"packagecloud/internal/version"
 )
 
 // The exit statuses beside 0.
 const (
-	statusFailed   = 1
-	statusNotFound = 127 // a repository, token or key that does not exist
+	statusFailed = 1
+	// statusInterrupted is what shells make of a program that Ctrl-C ended.
+	statusInterrupted = 130
+	statusNotFound    = 127 // a repository, token or key that does not exist
 )
 
 // exitError ends a command with a status. Without err, the user was told why.
@@ -50,8 +53,8 @@ func (e *exitError) Unwrap() error { return e.err }
 var errTold = &exitError{status: statusFailed}
 
 // Run runs a command and returns the exit status.
-func Run(ctx context.Context, version string, args []string) int {
-	root := command(version)
+func Run(ctx context.Context, build version.Info, args []string) int {
+	root := command(build)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -65,6 +68,9 @@ func Run(ctx context.Context, version string, args []string) int {
 	default:
 		printable.Error(os.Stderr, "package_cloud", err)
 	}
+	if ctx.Err() != nil {
+		return statusInterrupted
+	}
 	if ok {
 		return exit.status
 	}
@@ -73,7 +79,7 @@ func Run(ctx context.Context, version string, args []string) int {
 
 // cli is what the commands share.
 type cli struct {
-	version string
+	version version.Info
 	config  string
 	url     string
 	verbose bool
@@ -85,20 +91,22 @@ type cli struct {
 }
 
 // command is the command line.
-func command(version string) *cobra.Command {
-	c := &cli{version: version, out: os.Stdout, err: os.Stderr, in: newPrompt(os.Stdin, os.Stderr)}
+func command(build version.Info) *cobra.Command {
+	c := &cli{version: build, out: os.Stdout, err: os.Stderr, in: newPrompt(os.Stdin, os.Stderr)}
 	root := &cobra.Command{
 		Use:   "package_cloud",
 		Short: "Push packages to a packagecloud server and manage its repositories",
 		Long: `package_cloud pushes packages to a packagecloud server and manages its
 repositories, tokens and keys.
 
-The API token comes from PACKAGECLOUD_TOKEN, with the server's URL in
-PACKAGECLOUD_URL; else from the file ~/.packagecloud; else you are asked for
-e-mail address and password, and that file is written.
+The API token comes from the file of --config; else from PACKAGECLOUD_TOKEN, with
+the server's URL in PACKAGECLOUD_URL; else from the file ~/.packagecloud; else you
+are asked for e-mail address and password, and that file is written. --url goes
+before all other URLs.
 
 Exit status: 0 on success; 1 if something was refused or failed; 127 if the
-repository, token or key does not exist.`,
+repository, token or key does not exist; 130 if you interrupted it.`,
+		Version:       build.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -106,7 +114,7 @@ repository, token or key does not exist.`,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.config, "config", "", "configuration `file` (default ~/.packagecloud)")
-	flags.StringVar(&c.url, "url", "", "`URL` of the server, if neither environment nor file tells it")
+	flags.StringVar(&c.url, "url", "", "`URL` of the server, whatever environment and file say")
 	flags.BoolVar(&c.verbose, "verbose", false, "tell each request on standard error")
 	flags.BoolVar(&c.json, "json", false, "write results as JSON, and everything else to standard error")
 	root.AddCommand(
@@ -122,12 +130,12 @@ func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 func versionCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version",
+		Short:   "Print the version, commit and date",
 		Example: "  package_cloud version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return c.result(map[string]string{"version": c.version}, func(w io.Writer) {
-				fmt.Fprintln(w, "package_cloud CLI "+c.version)
+			return c.result(c.version, func(w io.Writer) {
+				fmt.Fprintln(w, "package_cloud CLI "+c.version.String())
 			})
 		},
 	}
@@ -135,7 +143,7 @@ func versionCommand(c *cli) *cobra.Command {
 
 // connect makes the client of a configuration.
 func (c *cli) connect(ctx context.Context) (*client.Client, error) {
-	api := &client.Client{UserAgent: "package_cloud/" + c.version}
+	api := &client.Client{UserAgent: "package_cloud/" + c.version.Version}
 	if c.verbose {
 		api.Log = slog.New(redact.Handler(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	}

@@ -16,15 +16,18 @@ import (
 	"packagecloud/internal/client"
 	"packagecloud/internal/client/clienttest"
 	"packagecloud/internal/distro"
+	"packagecloud/internal/version"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"package_cloud": func() { os.Exit(Run(context.Background(), "1.2.3", os.Args[1:])) },
+		"package_cloud": func() {
+			os.Exit(Run(context.Background(), version.Info{Version: "1.2.3", Commit: "0123", Date: "2026-11-24T05:34:14Z"}, os.Args[1:]))
+		},
 		// status runs package_cloud and fails unless it exits with a status.
 		"status": func() {
 			want, err := strconv.Atoi(os.Args[1])
-			got := Run(context.Background(), "1.2.3", os.Args[2:])
+			got := Run(context.Background(), version.Info{Version: "1.2.3", Commit: "0123", Date: "2026-11-24T05:34:14Z"}, os.Args[2:])
 			if err != nil || got != want {
 				fmt.Fprintf(os.Stderr, "exit status %d, want %s\n", got, os.Args[1])
 				os.Exit(2)
@@ -60,8 +63,13 @@ func TestScripts(t *testing.T) {
 			"fault":    fault,
 			"answer":   answer,
 			"requests": requests,
-			"sources":  sources,
-			"mode":     mode,
+			"indexafter": func(ts *testscript.TestScript, _ bool, args []string) {
+				n, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				server(ts).IndexAfter(n)
+			},
+			"sources": sources,
+			"mode":    mode,
 		},
 		RequireExplicitExec: true,
 	})
@@ -180,7 +188,10 @@ func TestNear(t *testing.T) {
 		{"deb", "ubutnu", "jammy", "ubuntu/jammy"},
 		{"deb", "debian", "jammy", "ubuntu/jammy"},
 		{"deb", "debain", "bookwrom", "debian/bookworm"},
-		{"rpm", "centos", "9", ""},
+		{"rpm", "centos", "9", "el/9"},
+		{"rpm", "rocky", "9", "el/9"},
+		{"deb", "ubuntu", "nobel", "ubuntu/noble"},
+		{"rpm", "fedora", "9", "fedora/45"},
 	}
 	for _, test := range tests {
 		got := near(all, []string{test.kind}, test.os, test.version)
@@ -223,5 +234,16 @@ func TestTarget(t *testing.T) {
 		} else if diff := cmp.Diff(test.want, got); err == nil && diff != "" {
 			t.Errorf("%s %s: %s", test.target, test.file, diff)
 		}
+	}
+}
+
+// TestInterrupted: shells and scripts know 130 for a program that Ctrl-C ended.
+func TestInterrupted(t *testing.T) {
+	t.Setenv("PACKAGECLOUD_TOKEN", clienttest.Token)
+	t.Setenv("PACKAGECLOUD_URL", "http://127.0.0.1:1")
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if got := Run(ctx, version.Info{}, []string{"--json", "repository", "list"}); got != 130 {
+		t.Errorf("it exits with %d", got)
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,10 +28,15 @@ type configFile struct {
 // maxConfig bounds the configuration file, in bytes.
 const maxConfig = 1 << 20
 
-// configure gives the client its server and token: from the environment, else
-// from the file, else by asking.
+// configure gives the client its server and token: from the file of --config, else
+// from the environment, else from the user's file, else by asking.
 func (c *cli) configure(ctx context.Context, api *client.Client) error {
-	if token, ok := os.LookupEnv("PACKAGECLOUD_TOKEN"); ok {
+	given := c.config != ""
+	if given {
+		_, err := os.Stat(c.config)
+		given = !errors.Is(err, fs.ErrNotExist)
+	}
+	if token, ok := os.LookupEnv("PACKAGECLOUD_TOKEN"); ok && !given {
 		if len(token) < repo.TokenLength {
 			return fmt.Errorf("found PACKAGECLOUD_TOKEN environment variable but is empty or too short: a token has %d characters", repo.TokenLength)
 		}
@@ -63,11 +69,9 @@ func (c *cli) configure(ctx context.Context, api *client.Client) error {
 	return c.use(api, file)
 }
 
-// use takes a configuration, whose URL goes before --url.
+// use takes a configuration. --url goes before its URL.
 func (c *cli) use(api *client.Client, file configFile) error {
-	if file.URL == "" {
-		file.URL = c.url
-	}
+	file.URL = cmp.Or(c.url, file.URL)
 	if file.URL == "" {
 		return errNoURL
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"packagecloud/internal/version"
 )
 
 var update = flag.Bool("update", false, "write what the commands say of their use into docs/cli.md")
@@ -24,7 +26,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := command("1.2.3")
+	root := command(version.Info{Version: "1.2.3"})
 	root.InitDefaultCompletionCmd()
 	missing := make(map[string]bool)
 	walk(root, func(c *cobra.Command) { missing[c.CommandPath()] = true })

@@ -24,6 +24,7 @@ import (
 // pushOptions are the flags of push.
 type pushOptions struct {
 	skipErrors     bool
+	skipExisting   bool
 	yes            bool
 	skipValidation bool
 	coordinates    string
@@ -46,7 +47,9 @@ distribution is its name or its number: ubuntu/jammy or ubuntu/22.04.
 A .dsc takes the files that it lists along; they lie beside it.
 
 After the first file that is refused no other is begun, unless --skip-errors is
-given. A connection that breaks is tried again; a package that is on the server
+given: then all are tried, and the status is 1 if any was refused for another reason
+than that its name is taken. Files that the server has with the same bytes are passed
+over with --skip-existing. With --wait all files are pushed first. A connection that breaks is tried again; a package that is on the server
 then counts as pushed if it has the same bytes.`,
 		Example: `  package_cloud push acme/tools/ubuntu/jammy hello_1.0_amd64.deb
   package_cloud push acme/tools/el/9 --jobs 8 --skip-errors *.rpm
@@ -55,12 +58,13 @@ then counts as pushed if it has the same bytes.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.push(cmd.Context(), o, args[0], args[1:]) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.skipErrors, "skip-errors", false, "go on after a file that is refused, and exit with 0")
+	flags.BoolVar(&o.skipErrors, "skip-errors", false, "go on after a file that is refused, and exit with 0 if the names of all those were taken")
+	flags.BoolVar(&o.skipExisting, "skip-existing", false, "pass over files that the server has, with the same bytes")
 	flags.BoolVar(&o.yes, "yes", false, "push several gems without asking")
 	flags.BoolVar(&o.skipValidation, "skip-file-ext-validation", false, "push files with an extension that is not known, too")
 	flags.StringVar(&o.coordinates, "coordinates", "", "Maven coordinates `group:artifact:version` of a Java package")
 	flags.IntVarP(&o.jobs, "jobs", "j", 4, "number of files to upload at the same time")
-	flags.BoolVar(&o.wait, "wait", false, "end only when the packages can be installed")
+	flags.BoolVar(&o.wait, "wait", false, "end only when all the packages can be installed")
 	flags.BoolVar(&o.noProgress, "no-progress", false, "show no progress bars")
 	return cmd
 }
@@ -145,7 +149,7 @@ func (c *cli) push(ctx context.Context, o pushOptions, where string, files []str
 	if o.coordinates != "" && slices.Equal(kinds, []string{"jar"}) {
 		c.say("Using coordinates %s\n", o.coordinates)
 	}
-	p := &pusher{cli: c, options: o, api: api, repository: r, to: to, board: newBoard(c, o.noProgress)}
+	p := &pusher{cli: c, options: o, api: api, repository: r, to: to, board: newBoard(c, o.noProgress), several: len(files) > 1}
 	return p.all(ctx, files)
 }
 
@@ -157,6 +161,7 @@ type pusher struct {
 	repository *client.Repository
 	to         choice
 	board      *board
+	several    bool // files are pushed
 
 	stopped atomic.Bool // after a failure no other file is begun
 }
@@ -164,7 +169,7 @@ type pusher struct {
 // pushed is how it went with a file: the document of --json.
 type pushed struct {
 	File    string              `json:"file"`
-	Status  string              `json:"status"` // pushed, refused, failed, or "not pushed"
+	Status  string              `json:"status"` // pushed, existing, refused, failed, or "not pushed"
 	Package *client.Package     `json:"package,omitempty"`
 	Errors  map[string][]string `json:"errors,omitempty"`
 	Error   string              `json:"error,omitempty"`
@@ -184,19 +189,55 @@ func (p *pusher) all(ctx context.Context, files []string) error {
 			if !p.stopped.Load() && ctx.Err() == nil {
 				p.one(ctx, results[i])
 			}
-			p.board.tell(results[i])
+			if !p.waitsForAll() || results[i].Status != "pushed" {
+				p.board.tell(results[i])
+			}
 			return nil
 		})
 	}
 	_ = group.Wait() // the results tell
+	if p.waitsForAll() {
+		p.await(ctx, results)
+	}
+	if len(files) > 1 {
+		p.say("%s\n", summary(results))
+	}
+	return p.verdict(results)
+}
+
+// waitsForAll reports whether the end waits for several files at once. The server
+// publishes them together: to wait for each would take as many publications. A single
+// file is answered by the server when it is published.
+func (p *pusher) waitsForAll() bool { return p.options.wait && p.several }
+
+// await waits until all that was pushed can be installed, and tells of each.
+func (p *pusher) await(ctx context.Context, results []*pushed) {
+	for _, r := range results {
+		if r.Status != "pushed" {
+			continue
+		}
+		if err := p.api.Await(ctx, r.Package); err != nil {
+			r.Status, r.Error = "failed", err.Error()
+			printable.Fprintf(&r.talk, "%s cannot be installed yet: failed!\n", r.File)
+		}
+		p.board.tell(r)
+	}
+}
+
+// verdict is the error that a push ends with. What is refused because its name is
+// taken is what --skip-errors is for; anything else that is refused was not pushed,
+// and somebody has to look at it.
+func (p *pusher) verdict(results []*pushed) error {
 	var failures []error
 	told := false
 	for _, r := range results {
-		switch {
-		case r.Status == "failed":
+		switch r.Status {
+		case "failed":
 			failures = append(failures, fmt.Errorf("push %s: %s", r.File, r.Error))
-		case r.Status == "not pushed", r.Status == "refused" && !p.options.skipErrors:
+		case "not pushed":
 			told = true
+		case "refused":
+			told = told || !p.options.skipErrors || !repo.IsTaken(&repo.InvalidError{Fields: r.Errors})
 		}
 	}
 	if len(failures) == 0 && told {
@@ -205,11 +246,33 @@ func (p *pusher) all(ctx context.Context, files []string) error {
 	return errors.Join(failures...)
 }
 
+// summary counts how it went.
+func summary(results []*pushed) string {
+	count := make(map[string]int)
+	for _, r := range results {
+		count[r.Status]++
+	}
+	text := fmt.Sprintf("Of %d files, %d pushed", len(results), count["pushed"])
+	for _, status := range []string{"existing", "refused", "failed", "not pushed"} {
+		if n := count[status]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, status)
+		}
+	}
+	return text + "."
+}
+
 // one uploads a file.
 func (p *pusher) one(ctx context.Context, r *pushed) {
-	push := client.Push{Path: r.File, DistroID: p.to.id, Distro: p.to.name, Coordinates: p.options.coordinates, Wait: p.options.wait}
+	push := client.Push{Path: r.File, DistroID: p.to.id, Distro: p.to.name, Coordinates: p.options.coordinates, Wait: p.options.wait && !p.waitsForAll()}
 	var err error
-	if extension(r.File) == "dsc" {
+	if p.options.skipExisting {
+		if r.Package, err = p.api.Existing(ctx, p.repository, push); err == nil && r.Package != nil {
+			r.Status = "existing"
+			printable.Fprintf(&r.talk, "Pushing %s... exists (skipping)\n", r.File)
+			return
+		}
+	}
+	if err == nil && extension(r.File) == "dsc" {
 		printable.Fprintf(&r.talk, "Checking source package %s... ", r.File)
 		push.Sources, err = p.sources(ctx, r, push)
 	}

@@ -110,6 +110,23 @@ func (p *Package) notIndexed() error {
 	return fmt.Errorf("%w: %s", ErrNotIndexed, p.IndexError)
 }
 
+// Await waits until a package that was pushed is installable.
+func (c *Client) Await(ctx context.Context, p *Package) error {
+	if p.Indexed {
+		return nil
+	}
+	if _, err := c.get(ctx, p.URL, p); err != nil {
+		return fmt.Errorf("ask whether %s is installable: %w", p.Filename, err)
+	}
+	switch {
+	case p.Indexed:
+		return nil
+	case p.IndexError != "":
+		return p.notIndexed()
+	}
+	return c.awaitIndexed(ctx, p)
+}
+
 // awaitIndexed asks until a package is installable, for servers that do not
 // wait themselves.
 func (c *Client) awaitIndexed(ctx context.Context, p *Package) error {

@@ -120,6 +120,20 @@ func (c *Client) recognise(ctx context.Context, r *Repository, p Push) (*Package
 	return found, nil
 }
 
+// Existing finds the package that a push would make again: one with the same bytes.
+// It is nil if there is none.
+func (c *Client) Existing(ctx context.Context, r *Repository, p Push) (*Package, error) {
+	sum, err := digest(p.Path)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.find(ctx, r, p.Distro, filepath.Base(p.Path), sum)
+	if err != nil || found == nil || found.SHA256 != sum {
+		return nil, err
+	}
+	return found, nil
+}
+
 // digest is the SHA-256 of a file, in hex.
 func digest(path string) (string, error) {
 	f, err := os.Open(path)

@@ -18,6 +18,7 @@ import (
 	"packagecloud/internal/config"
 	"packagecloud/internal/node"
 	"packagecloud/internal/redact"
+	"packagecloud/internal/version"
 )
 
 // ErrFound says that a command worked and found something wrong, which it has
@@ -31,14 +32,14 @@ type options struct {
 }
 
 // Command is the command line.
-func Command(version string) *cobra.Command {
+func Command(build version.Info) *cobra.Command {
 	o := &options{}
 	root := &cobra.Command{
 		Use:   "packagecloud-ctl",
 		Short: "Administer a packagecloud server",
 		Long: `packagecloud-ctl administers the server that a configuration describes. It works
 on the same database and storage, and may run beside a working server.`,
-		Version:       version,
+		Version:       build.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -50,7 +51,7 @@ on the same database and storage, and may run beside a working server.`,
 		generateCloudFrontSecretCommand(o), bootstrapCloudFrontCommand(o), reconfigureCloudFrontDistributionCommand(o),
 		setupCloudFrontCommand(o), migrateCloudFrontAccessCommand(o), cloudFrontPermissionsCommand(o),
 		checkStorageCommand(o), migrateStorageCommand(o),
-		cloudFrontTemplateCommand(o), cloudFrontDoctorCommand(o), rotateCloudFrontSecretCommand(o),
+		cloudFrontTemplateCommand(o), cloudFrontDoctorCommand(o), rotateCloudFrontSecretCommand(o), versionCommand(o, build),
 	)
 	return root
 }
@@ -113,4 +114,13 @@ func progress(w io.Writer, what string) (step func(done, total int), end func())
 			bar.SetTotal(-1, true)
 			p.Wait()
 		}
+}
+
+func versionCommand(o *options, build version.Info) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version, commit and date", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.result(cmd, build, func(w io.Writer) { fmt.Fprintln(w, "packagecloud-ctl "+build.String()) })
+		},
+	}
 }

@@ -36,6 +36,7 @@ import (
 	"packagecloud/internal/repo"
 	"packagecloud/internal/serve"
 	"packagecloud/internal/upload"
+	"packagecloud/internal/version"
 )
 
 func TestMain(m *testing.M) {
@@ -90,7 +91,7 @@ func expiring() {
 func server() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := serve.Command("test").ExecuteContext(ctx); err != nil {
+	if err := serve.Command(version.Info{Version: "test"}).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "packagecloud:", err)
 		os.Exit(1)
 	}
@@ -158,7 +159,7 @@ func bucket(ctx context.Context, n *node.Node) error {
 
 // command is packagecloud-ctl.
 func command() {
-	err := ctl.Command("test").ExecuteContext(context.Background())
+	err := ctl.Command(version.Info{Version: "test"}).ExecuteContext(context.Background())
 	if err == nil {
 		return
 	}

@@ -16,10 +16,11 @@ import (
 	"packagecloud/internal/format/rpm/rpmtest"
 	"packagecloud/internal/node"
 	"packagecloud/internal/redact"
+	"packagecloud/internal/version"
 )
 
 // Command is the command line of the server.
-func Command(version string) *cobra.Command {
+func Command(build version.Info) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "packagecloud",
 		Short: "A package repository server",
@@ -27,11 +28,11 @@ func Command(version string) *cobra.Command {
 
 Without any configuration it listens on localhost and keeps everything in the
 folder ./data. Administer it with packagecloud-ctl, push with package_cloud.`,
-		Version:       version,
+		Version:       build.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(version), edgeCommand(version), sampleCommand())
+	root.AddCommand(serveCommand(build.String()), edgeCommand(build.String()), sampleCommand(), versionCommand(build))
 	return root
 }
 
@@ -111,4 +112,11 @@ func samples() map[string][]byte {
 	d := debtest.Package{Name: "hello-packagecloud", Files: map[string][]byte{"usr/bin/hello-packagecloud": script}}
 	r := rpmtest.Package{Name: "hello-packagecloud", Files: map[string][]byte{"/usr/bin/hello-packagecloud": script}}
 	return map[string][]byte{d.Filename(): d.Build(), r.Filename(): r.Build()}
+}
+
+func versionCommand(build version.Info) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version, commit and date", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "packagecloud "+build.String()) },
+	}
 }
