@@ -33,7 +33,7 @@ func repositoryCommand(c *cli) *cobra.Command {
 	repository.AddCommand(create,
 		&cobra.Command{
 			Use:     "list",
-			Short:   "List your repositories",
+			Short:   "List the repositories that you may push to",
 			Example: "  package_cloud repository list",
 			Args:    cobra.NoArgs,
 			RunE:    func(cmd *cobra.Command, _ []string) error { return c.listRepositories(cmd.Context()) },

@@ -82,7 +82,7 @@ func TestRequests(t *testing.T) {
 					err = errors.New("a page is missing")
 				}
 				return err
-			}, []string{"GET /api/v1/repos.json token", "GET /api/v1/repos.json?page=2 token"}},
+			}, []string{"GET /api/v1/repos.json?include_collaborations=1 token", "GET /api/v1/repos.json?include_collaborations=1&page=2 token"}},
 			{"create", func(ctx context.Context) error { _, err := c.CreateRepository(ctx, "new", true); return err }, []string{"POST /api/v1/repos.json token repository[name]=new repository[private]=1"}},
 			{"repository", func(ctx context.Context) error { _, err := c.Repository(ctx, "acme/stable"); return err }, []string{"GET /api/v1/repos/acme/stable.json token"}},
 			{"push", func(ctx context.Context) error {

@@ -81,10 +81,10 @@ func (c *Client) Distributions(ctx context.Context) (map[string][]Distribution, 
 	return all, err
 }
 
-// Repositories lists the repositories of the user, all of them.
+// Repositories lists the repositories that the user may push to, all of them.
 func (c *Client) Repositories(ctx context.Context) ([]Repository, error) {
 	list := []Repository{}
-	for r, err := range pages[Repository](ctx, c, "/api/v1/repos.json", url.Values{}) {
+	for r, err := range pages[Repository](ctx, c, "/api/v1/repos.json", url.Values{"include_collaborations": {"1"}}) {
 		if err != nil {
 			return nil, err
 		}
