@@ -171,7 +171,9 @@ type counted struct {
 }
 
 func (s *counted) Open(ctx context.Context, key string) (blob.Object, error) {
-	s.opened.Add(1)
+	if key != blob.IdentityKey {
+		s.opened.Add(1)
+	}
 	return s.Store.Open(ctx, key)
 }
 
