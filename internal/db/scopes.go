@@ -341,7 +341,11 @@ func (t *Tx) Flip(ctx context.Context, scopeID int64, lease string, generation i
 	return t.leased(ctx, `
 		UPDATE scopes SET generation = $3, published_at = $4, failures = 0, last_error = '', origin = $5,
 			url = CASE WHEN url = '' THEN $6 ELSE url END,
-			latest_at = CASE WHEN latest_at > $4 THEN latest_at ELSE $4 END
+			latest_at = CASE WHEN latest_at > $4 THEN latest_at ELSE $4 END,
+			newer_at = CASE
+				WHEN published_at > $4 AND (newer_at <= $4 OR published_at < newer_at) THEN published_at
+				WHEN newer_at > $4 THEN newer_at
+				ELSE 0 END
 		WHERE id = $1 AND lease = $2 AND generation = $3 - 1`, scopeID, lease, generation, millis(now), origin, url)
 }
 
@@ -365,10 +369,12 @@ func (r Reader) DatedAhead(ctx context.Context, limit time.Time) ([]ScopeState, 
 }
 
 // DatedBehind lists the scopes of which an earlier generation had a later time
-// than the live one, a time that is over now, and nothing waits.
+// than the live one, a time that is over now, and nothing waits. Of several such
+// times it looks at the next one above the live generation's and at the latest.
 func (r Reader) DatedBehind(ctx context.Context, now time.Time) ([]ScopeState, error) {
 	return collect(ctx, r.q, "scopes", scanScope, `SELECT `+scopeColumns+` FROM scopes s
-		WHERE s.published_at < s.latest_at AND s.latest_at < $1 AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.scope_id = s.id) ORDER BY s.id`, millis(now))
+		WHERE (s.published_at < s.latest_at AND s.latest_at < $1 OR s.newer_at > 0 AND s.newer_at < $1)
+			AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.scope_id = s.id) ORDER BY s.id`, millis(now))
 }
 
 // OriginOf is the origin that the scopes of a repository have; "" if none has

@@ -3,6 +3,7 @@ package publish_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,6 +96,41 @@ func TestClockBehind(t *testing.T) {
 			t.Errorf("x86 lists %q", got)
 		}
 		s.inspectAt(c, func(p verify.Problem) { t.Errorf("%s: %s", p.Object, p.What) })
+	})
+}
+
+// TestClockAheadThenBehind publishes while the clock is a day ahead, then right,
+// then a day behind. What clients have is the one in the middle, and the live one
+// is dated after it when the clock is right, and not only after the first.
+func TestClockAheadThenBehind(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := newSystem(t, d)
+		w := s.worker(s.blobs)
+		c := &clock{}
+		setClock(w, c.now)
+		var middle time.Time
+		for i, wrong := range []time.Duration{24 * time.Hour, 0, -24 * time.Hour, -23 * time.Hour} {
+			c.wrong = wrong
+			s.mustPush(one, fmt.Sprintf("p%d", i), "1", "x86")
+			s.settle(w)
+			if wrong == 0 {
+				middle = s.scope(one).PublishedAt
+			}
+		}
+		c.wrong = 2 * time.Second
+		for range 2 {
+			if err := w.Mend(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.settle(w)
+		}
+		live := s.scope(one)
+		if at := live.PublishedAt; !at.After(middle) || at.After(c.now().Add(10*time.Second)) {
+			t.Errorf("the live generation is of %s, and clients have one of %s", at, middle)
+		}
+		if live.Generation != 5 {
+			t.Errorf("there are %d generations: it was dated again and again", live.Generation)
+		}
 	})
 }
 
