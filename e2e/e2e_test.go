@@ -11,6 +11,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -57,6 +58,7 @@ func TestMain(m *testing.M) {
 type instance struct {
 	URL, Token, Data string
 
+	program     string
 	environment []string
 	prefix      []string // before the command line of the server, say prlimit
 	command     *exec.Cmd
@@ -67,23 +69,33 @@ type instance struct {
 // its configuration.
 func start(t testing.TB, environment ...string) *instance {
 	t.Helper()
-	s := &instance{URL: "http://" + freeAddress(t), Data: t.TempDir()}
+	return startProgram(t, filepath.Join(bin, "packagecloud"), environment...)
+}
+
+// startProgram starts a server of a build of its own.
+func startProgram(t testing.TB, program string, environment ...string) *instance {
+	t.Helper()
+	s := &instance{URL: "http://" + freeAddress(t), Data: t.TempDir(), program: program}
 	s.environment = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"),
 		"PACKAGECLOUD_LISTEN_ADDRESS="+strings.TrimPrefix(s.URL, "http://"), "PACKAGECLOUD_EXTERNAL_URL="+s.URL, "PACKAGECLOUD_DATA_DIRECTORY="+s.Data)
 	s.environment = append(s.environment, environment...)
 	s.run(t)
+	s.stopAtEnd(t)
 	token := regexp.MustCompile(`PACKAGECLOUD_TOKEN=([0-9a-f]{48})`).FindStringSubmatch(s.output.String())
 	if token == nil {
 		t.Fatalf("the first start prints no token:\n%s", s.output)
 	}
 	s.Token = token[1]
+	return s
+}
+
+func (s *instance) stopAtEnd(t testing.TB) {
 	t.Cleanup(func() {
 		s.stop(t)
 		if t.Failed() {
 			t.Logf("the server said:\n%s", s.output)
 		}
 	})
-	return s
 }
 
 // run starts the process and waits until it answers.
@@ -95,7 +107,7 @@ func (s *instance) run(t testing.TB) {
 func (s *instance) runCommand(t testing.TB, name string) {
 	t.Helper()
 	s.output = new(bytes.Buffer)
-	line := append(slices.Clone(s.prefix), filepath.Join(bin, "packagecloud"), name)
+	line := append(slices.Clone(s.prefix), cmp.Or(s.program, filepath.Join(bin, "packagecloud")), name)
 	s.command = exec.Command(line[0], line[1:]...)
 	s.command.Env = s.environment
 	// Files, not pipes: a writer of ours must not keep the process waiting.
@@ -112,7 +124,7 @@ func (s *instance) runCommand(t testing.TB, name string) {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		out, err := exec.Command("curl", "-sf", s.URL+"/healthz").Output()
-		if err == nil && string(out) == "ok\n" {
+		if err == nil && strings.HasPrefix(string(out), "ok\n") {
 			break
 		}
 		if time.Now().After(deadline) {
