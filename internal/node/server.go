@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"time"
 
+	"packagecloud/internal/clock"
 	"packagecloud/internal/config"
 	"packagecloud/internal/db"
 	"packagecloud/internal/repo"
@@ -23,7 +23,7 @@ func (n *Node) RecordServer(ctx context.Context, address string) error {
 	s := Configured(n.Config)
 	s.Host, s.ListenAddress = host, address
 	return n.DB.Update(ctx, func(tx *db.Tx) error {
-		if s.StartedAt, err = tx.Clock(ctx, time.Now()); err != nil {
+		if s.StartedAt, err = tx.Clock(ctx, clock.Now()); err != nil {
 			return err
 		}
 		return tx.RecordServer(ctx, s)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"packagecloud/internal/blob"
+	"packagecloud/internal/clock"
 	"packagecloud/internal/content"
 	"packagecloud/internal/db"
 	"packagecloud/internal/publish"
@@ -31,7 +32,7 @@ func (h *Handler) sendPackage(w http.ResponseWriter, r *http.Request, f *db.Stor
 // sendNamed answers with the file of the package that has a name now.
 func (h *Handler) sendNamed(w http.ResponseWriter, r *http.Request, p repo.Package, f *db.StoredFile) error {
 	w.Header().Set("Cache-Control", revalidate(r))
-	modified := namedAt(p, time.Now())
+	modified := namedAt(p, clock.Now())
 	if !renamed(p, f) {
 		return h.sendFile(w, r, f, modified, false)
 	}
