@@ -98,6 +98,9 @@ func TestServe(t *testing.T) {
 			switch w.Code {
 			case http.StatusRequestedRangeNotSatisfiable:
 				got = w.Header().Get("Content-Range")
+				if w.Header().Get("Last-Modified") != live {
+					t.Errorf("%s %s: 416 says nothing of when the content was modified", test.method, test.fields)
+				}
 			case http.StatusPreconditionFailed, http.StatusNotModified:
 				if w.Header().Get("Content-Type")+w.Header().Get("Content-Length")+w.Header().Get("Content-Encoding") != "" {
 					t.Errorf("%s %s: %v", test.method, test.fields, w.Header())

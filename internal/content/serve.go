@@ -30,9 +30,7 @@ func Serve(w http.ResponseWriter, r *http.Request, modified time.Time, body io.R
 	if field := r.Header.Get("Range"); field != "" && r.Method == http.MethodGet && ifRange(r.Header.Get("If-Range"), w.Header().Get("Etag"), modified) {
 		switch rest, valid := readRange(field, size); {
 		case valid && rest == "":
-			without(w)
-			w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
-			http.Error(w, "the content does not have the range", http.StatusRequestedRangeNotSatisfiable)
+			refuseRange(w, size, modified)
 			return
 		case valid:
 			plain.Header.Set("Range", rest)
@@ -42,6 +40,19 @@ func Serve(w http.ResponseWriter, r *http.Request, modified time.Time, body io.R
 		w.Header().Set("Content-Length", strconv.FormatInt(size, 10)) // ServeContent says it only of what is not encoded
 	}
 	http.ServeContent(w, plain, "", modified, body)
+}
+
+// refuseRange answers a request for a part that the content does not have. It says
+// of which content: apt, which has all bytes from an earlier attempt, takes the time
+// of the answer for that of the content otherwise, and is told later that what was
+// made in that second is what it has.
+func refuseRange(w http.ResponseWriter, size int64, modified time.Time) {
+	without(w)
+	if !modified.IsZero() {
+		w.Header().Set("Last-Modified", modified.UTC().Format(http.TimeFormat))
+	}
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+	http.Error(w, "the content does not have the range", http.StatusRequestedRangeNotSatisfiable)
 }
 
 // Done answers a request whose conditions want no content, before anything is
