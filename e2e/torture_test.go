@@ -117,6 +117,14 @@ func torture(t *testing.T, s *instance, period time.Duration) {
 		})
 	}
 	all.Wait()
+	// A deletion may wait to be published, and nobody is told when it was: this
+	// publication takes in all that came before.
+	last, err := s.push(t.Context(), "admin/demo", jammy, "last.deb", debtest.Package{Name: "last"}.Build(), "?wait=indexed")
+	if err != nil || !last.Indexed {
+		t.Fatalf("push: indexed %v, %v", last.Indexed, err)
+	}
+	history.Pushed(last.Name, last.Indexed)
+	live[last.Name] = last
 
 	var kept []pushed
 	for _, p := range live {
