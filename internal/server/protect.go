@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -37,8 +38,10 @@ func (s *Server) protect(next http.Handler) http.Handler {
 			if v := recover(); v != nil {
 				s.panicked(sender, r, v)
 			}
-			s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", sender.Status,
-				"bytes", sender.Sent, "client", r.RemoteAddr, "agent", r.UserAgent(), "took", time.Since(start))
+			if s.Log.Enabled(r.Context(), slog.LevelDebug) { // what it says takes memory to put together
+				s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", sender.Status,
+					"bytes", sender.Sent, "client", r.RemoteAddr, "agent", r.UserAgent(), "took", time.Since(start))
+			}
 		}()
 		next.ServeHTTP(sender, r)
 	})
